@@ -1,0 +1,3 @@
+//! evictd evicts stolen Microsoft Entra ID sessions.
+#[cfg(feature = "lab")]
+pub mod lab;

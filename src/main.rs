@@ -1,0 +1,2 @@
+//! evictd
+fn main() {}
