@@ -1,0 +1,169 @@
+//! Actions: what is done through Graph, and how strongly it was called for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::PolicyName;
+
+/// One kind of thing to do to a user through Graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// `POST /users/{id}/revokeSignInSessions`: refresh tokens and browser
+    /// session cookies issued until now die.
+    RevokeSessions,
+    /// `POST /identityProtection/riskyUsers/confirmCompromised`: the user's
+    /// risk becomes high.
+    ConfirmCompromised,
+}
+
+impl ActionKind {
+    /// All kinds, in the order they are done to one user.
+    pub const ALL: [Self; 2] = [Self::RevokeSessions, Self::ConfirmCompromised];
+
+    /// The name used in YAML, JSON, the database and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RevokeSessions => "revoke_sessions",
+            Self::ConfirmCompromised => "confirm_compromised",
+        }
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ActionKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not an action"))
+    }
+}
+
+/// How strongly something is called for, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Recorded, nothing else.
+    Shadow,
+    /// A human is asked first.
+    Ask,
+    /// Done at once.
+    Act,
+}
+
+impl Effect {
+    /// The name used in JSON, the database and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::Ask => "ask",
+            Self::Act => "act",
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A decision's order: do this, or ask whether to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// What to do.
+    pub kind: ActionKind,
+    /// `Ask` or `Act`; never `Shadow`.
+    pub effect: Effect,
+    /// The policy that calls for it most strongly.
+    pub policy: PolicyName,
+    /// The score that policy reached.
+    pub score: u8,
+    /// How many different people must approve; meaningful for `Ask`.
+    pub approvers: u8,
+    /// How long the question stands, in seconds; then it is denied.
+    pub expires_seconds: u32,
+}
+
+/// Where an action is in its life. The legal steps are in
+/// `respond::lifecycle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    /// Waits for a human.
+    AwaitingApproval,
+    /// Waits for its turn.
+    Queued,
+    /// Claimed by the responder; the request may be on the wire.
+    Sending,
+    /// Graph answered 2xx.
+    Acknowledged,
+    /// The guard refused it.
+    Refused,
+    /// Graph refused it for good, or the attempts are used up: a human must act.
+    Failed,
+    /// A human said no.
+    Denied,
+    /// Nobody answered in time, which counts as no.
+    Expired,
+}
+
+impl ActionState {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::AwaitingApproval,
+        Self::Queued,
+        Self::Sending,
+        Self::Acknowledged,
+        Self::Refused,
+        Self::Failed,
+        Self::Denied,
+        Self::Expired,
+    ];
+
+    /// The name used in JSON, the database and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Acknowledged => "acknowledged",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether nothing more happens without a new decision.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::AwaitingApproval | Self::Queued | Self::Sending)
+    }
+}
+
+impl fmt::Display for ActionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ActionState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not a state of an action"))
+    }
+}

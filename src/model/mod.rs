@@ -1,0 +1,26 @@
+//! The nouns that every stage shares.
+//!
+//! Architecture invariant: no I/O, no async, no clock, and no import from any
+//! other module of the crate. A value here means the same in the daemon, in
+//! `replay` and in a test.
+
+mod action;
+mod case;
+mod decision;
+mod event;
+mod ids;
+mod memory;
+mod signal;
+
+pub use action::{ActionKind, ActionState, Effect, Order};
+pub use case::{ActionView, CaseStatus, CaseView, DecisionView, SignalView};
+pub use decision::{
+    Admission, Decision, FamilyScore, GuardReason, Intent, Mode, PolicyVerdict, RungVerdict,
+};
+pub use event::{
+    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Prefix, RiskDetection, RiskLevel,
+    RiskState, RiskType, RiskyUser, SignIn, UserRef,
+};
+pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
+pub use memory::{Footprint, Incident, NetworkClass, UserMemory, limits};
+pub use signal::{Evidence, Family, Sighting, Signal, SignalName};
