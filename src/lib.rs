@@ -13,12 +13,16 @@
 pub mod model;
 
 pub mod ingest;
+pub mod detect;
 pub mod policy;
+pub mod engine;
+pub mod pipeline;
 pub mod store;
 pub mod respond;
 pub mod console;
 
 pub mod cli;
+pub mod config;
 pub mod telemetry;
 
 #[cfg(feature = "lab")]
