@@ -8,3 +8,4 @@ pub mod entra;
 pub mod graph;
 pub mod hub;
 pub mod pki;
+mod wire;
