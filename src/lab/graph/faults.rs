@@ -248,9 +248,10 @@ pub(super) async fn send(
             response
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, length);
-            // The pause lets the half leave before the error ends the connection.
+            // A body that is not ready makes hyper flush: the half leaves
+            // before the error ends the connection.
             let parts = stream::iter([Ok(half)]).chain(stream::once(async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::task::yield_now().await;
                 Err(broken)
             }));
             *response.body_mut() = Body::from_stream(parts);
