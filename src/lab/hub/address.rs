@@ -101,11 +101,19 @@ mod tests {
     #[test]
     fn readers_and_senders_addresses_parse_and_others_are_refused() {
         let read = read_from("hub/ConsumerGroups/$Default/Partitions/3").unwrap();
-        assert_eq!((read.hub, read.group, read.partition), ("hub", "$Default", 3));
+        assert_eq!(
+            (read.hub, read.group, read.partition),
+            ("hub", "$Default", 3)
+        );
         assert_eq!(send_to("hub").unwrap().partition, None);
         assert_eq!(send_to("hub/Partitions/2").unwrap().partition, Some(2));
 
-        for path in ["hub", "hub/Partitions/0", "hub/ConsumerGroups/g/Partitions/x", ""] {
+        for path in [
+            "hub",
+            "hub/Partitions/0",
+            "hub/ConsumerGroups/g/Partitions/x",
+            "",
+        ] {
             assert!(read_from(path).is_err(), "{path}");
         }
         for path in ["", "hub/Partitions/-1", "hub/ConsumerGroups/g/Partitions/0"] {

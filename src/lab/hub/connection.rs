@@ -132,7 +132,12 @@ async fn serve_session(mut session: ListenerSessionHandle, peer: Arc<Peer>) {
         let purpose = Purpose::of(&attach, &peer);
         // Whoever attaches badly is answered by the library.
         if let Ok(link) = acceptor.accept_incoming_attach(attach, &mut session).await {
-            links.spawn(serve_link(link, purpose, Arc::clone(&peer), replies.clone()));
+            links.spawn(serve_link(
+                link,
+                purpose,
+                Arc::clone(&peer),
+                replies.clone(),
+            ));
         }
     }
 }
