@@ -11,9 +11,9 @@ the stand-in speaks the protocol and not just the dialect of the Rust SDK.
         {"partition", "sequence_number", "offset", "enqueued_time",
          "partition_key", "body"}
 
-Plain TCP: put UseDevelopmentEmulator=true in the connection string.
-TLS: --ca FILE names the authority to trust.
-A port other than the protocol's own: --endpoint HOST:PORT.
+Plain TCP: Endpoint=sb://127.0.0.1:PORT;…;UseDevelopmentEmulator=true
+TLS: Endpoint=sb://localhost;… and --endpoint localhost:PORT --ca FILE, the
+authority to trust.
 
 Exit code 0 when all was sent or read, 1 when time ran out first.
 """
@@ -23,7 +23,12 @@ import json
 import sys
 import threading
 
-from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub import (
+    EventData,
+    EventHubConsumerClient,
+    EventHubProducerClient,
+    TransportType,
+)
 
 
 def client_options(args):
@@ -31,10 +36,11 @@ def client_options(args):
         "conn_str": args.connection_string,
         "eventhub_name": args.hub,
         "retry_total": 0,
+        # A custom endpoint means WebSockets unless told otherwise.
+        "transport_type": TransportType.Amqp,
     }
     if args.endpoint:
-        scheme = "sb"
-        options["custom_endpoint_address"] = f"{scheme}://{args.endpoint}"
+        options["custom_endpoint_address"] = f"sb://{args.endpoint}"
     if args.ca:
         options["connection_verify"] = args.ca
     return options

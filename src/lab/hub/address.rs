@@ -73,12 +73,16 @@ pub(super) fn partition_id(id: &str) -> Result<usize, Refusal> {
 }
 
 /// Whether a right to `granted` is a right to `asked`: the same path, or one
-/// beneath it. Both are paths; an empty grant covers the whole namespace.
+/// beneath it, in letters of any case (the Python SDK asks for
+/// `consumergroups`). Both are paths; an empty grant covers the whole namespace.
 pub(super) fn covers(granted: &str, asked: &str) -> bool {
-    granted.is_empty()
-        || asked
-            .strip_prefix(granted)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    if granted.is_empty() {
+        return true;
+    }
+    let Some((head, rest)) = asked.split_at_checked(granted.len()) else {
+        return false;
+    };
+    head.eq_ignore_ascii_case(granted) && (rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -127,6 +131,11 @@ mod tests {
             ("hub", "hub", true),
             ("hub", "hub/Partitions/0", true),
             ("", "hub", true),
+            (
+                "hub/consumergroups/g",
+                "hub/ConsumerGroups/g/Partitions/0",
+                true,
+            ),
             ("hub", "hub2", false),
             ("hub/Partitions/0", "hub", false),
         ] {
