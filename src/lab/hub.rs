@@ -140,7 +140,8 @@ impl EventHubs {
         let broker = Arc::new(Broker::new(options));
         let stop = CancellationToken::new();
         let mut listeners = JoinSet::new();
-        let listen = |listener, tls| listener::listen(listener, tls, Arc::clone(&broker), stop.clone());
+        let listen =
+            |listener, tls| listener::listen(listener, tls, Arc::clone(&broker), stop.clone());
         listeners.spawn(listen(plain, None));
         if let Some((listener, acceptor)) = tls {
             listeners.spawn(listen(listener, Some(acceptor)));
@@ -234,7 +235,10 @@ impl EventHubs {
         self.broker.faults.set_deny_tokens(on);
     }
 
-    #[expect(clippy::panic, reason = "a name the lab never configured is the lab's own bug")]
+    #[expect(
+        clippy::panic,
+        reason = "a name the lab never configured is the lab's own bug"
+    )]
     fn partition(&self, hub: &str, partition: usize) -> &Arc<Partition> {
         match self.broker.partition(hub, partition) {
             Ok(partition) => partition,

@@ -73,12 +73,16 @@ pub(super) fn partition_id(id: &str) -> Result<usize, Refusal> {
 }
 
 /// Whether a right to `granted` is a right to `asked`: the same path, or one
-/// beneath it. Both are paths; an empty grant covers the whole namespace.
+/// beneath it, in letters of any case (the Python SDK asks for
+/// `consumergroups`). Both are paths; an empty grant covers the whole namespace.
 pub(super) fn covers(granted: &str, asked: &str) -> bool {
-    granted.is_empty()
-        || asked
-            .strip_prefix(granted)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    if granted.is_empty() {
+        return true;
+    }
+    let Some((head, rest)) = asked.split_at_checked(granted.len()) else {
+        return false;
+    };
+    head.eq_ignore_ascii_case(granted) && (rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -101,11 +105,19 @@ mod tests {
     #[test]
     fn readers_and_senders_addresses_parse_and_others_are_refused() {
         let read = read_from("hub/ConsumerGroups/$Default/Partitions/3").unwrap();
-        assert_eq!((read.hub, read.group, read.partition), ("hub", "$Default", 3));
+        assert_eq!(
+            (read.hub, read.group, read.partition),
+            ("hub", "$Default", 3)
+        );
         assert_eq!(send_to("hub").unwrap().partition, None);
         assert_eq!(send_to("hub/Partitions/2").unwrap().partition, Some(2));
 
-        for path in ["hub", "hub/Partitions/0", "hub/ConsumerGroups/g/Partitions/x", ""] {
+        for path in [
+            "hub",
+            "hub/Partitions/0",
+            "hub/ConsumerGroups/g/Partitions/x",
+            "",
+        ] {
             assert!(read_from(path).is_err(), "{path}");
         }
         for path in ["", "hub/Partitions/-1", "hub/ConsumerGroups/g/Partitions/0"] {
@@ -119,6 +131,11 @@ mod tests {
             ("hub", "hub", true),
             ("hub", "hub/Partitions/0", true),
             ("", "hub", true),
+            (
+                "hub/consumergroups/g",
+                "hub/ConsumerGroups/g/Partitions/0",
+                true,
+            ),
             ("hub", "hub2", false),
             ("hub/Partitions/0", "hub", false),
         ] {

@@ -69,7 +69,10 @@ impl Broker {
     /// A partition of a hub.
     pub(super) fn partition(&self, hub: &str, index: usize) -> Result<&Arc<Partition>, Refusal> {
         self.hub(hub)?.partitions.get(index).ok_or_else(|| {
-            Refusal::new(OUT_OF_RANGE, format!("hub '{hub}' has no partition {index}"))
+            Refusal::new(
+                OUT_OF_RANGE,
+                format!("hub '{hub}' has no partition {index}"),
+            )
         })
     }
 
@@ -78,7 +81,10 @@ impl Broker {
         if self.consumer_groups.contains(group) {
             return Ok(());
         }
-        Err(Refusal::new(NOT_FOUND, format!("no consumer group '{group}'")))
+        Err(Refusal::new(
+            NOT_FOUND,
+            format!("no consumer group '{group}'"),
+        ))
     }
 
     /// The partition for a transfer to `to`: the one named, else the one its

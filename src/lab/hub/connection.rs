@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use fe2o3_amqp::acceptor::{
     ConnectionAcceptor, LinkAcceptor, LinkEndpoint, ListenerSessionHandle, SaslAnonymousMechanism,
-    SessionAcceptor,
+    SessionAcceptor, SupportedReceiverSettleModes,
 };
-use fe2o3_amqp::types::definitions::{Error, Fields, Role};
+use fe2o3_amqp::types::definitions::{Error, Fields, ReceiverSettleMode, Role};
 use fe2o3_amqp::types::messaging::TargetArchetype;
 use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::{Symbol, Value};
@@ -35,6 +35,10 @@ const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
 /// How long Event Hubs tolerates silence, in milliseconds. The Python SDK
 /// needs a value here.
 const IDLE_MS_MAX: u32 = 240_000;
+
+/// Links of a session, less one, as Event Hubs advertises it. The Python SDK
+/// needs a value here too.
+const LINKS_MAX: u32 = 255;
 
 /// Tokens' audiences remembered per connection.
 const GRANTS_MAX: usize = 1024;
@@ -98,7 +102,10 @@ pub(super) async fn serve(stream: DuplexStream, broker: Arc<Broker>) {
         broker,
         grants: Mutex::default(),
     });
-    let session_acceptor = SessionAcceptor::builder().properties(properties()).build();
+    let session_acceptor = SessionAcceptor::builder()
+        .handle_max(LINKS_MAX)
+        .properties(properties())
+        .build();
     let mut sessions = JoinSet::new();
     loop {
         let incoming = tokio::select! {
@@ -117,6 +124,10 @@ async fn serve_session(mut session: ListenerSessionHandle, peer: Arc<Peer>) {
     let acceptor = LinkAcceptor::builder()
         .max_message_size(MESSAGE_BYTES_MAX)
         .properties(properties())
+        // Event Hubs settles first. The Python SDK asks for second, and then
+        // takes only a disposition that settles at once.
+        .supported_receiver_settle_modes(SupportedReceiverSettleModes::First)
+        .fallback_receiver_settle_mode(ReceiverSettleMode::First)
         // Addresses and filters are judged here, not by the library.
         .verify_incoming_source(false)
         .verify_incoming_target(false)
@@ -132,7 +143,12 @@ async fn serve_session(mut session: ListenerSessionHandle, peer: Arc<Peer>) {
         let purpose = Purpose::of(&attach, &peer);
         // Whoever attaches badly is answered by the library.
         if let Ok(link) = acceptor.accept_incoming_attach(attach, &mut session).await {
-            links.spawn(serve_link(link, purpose, Arc::clone(&peer), replies.clone()));
+            links.spawn(serve_link(
+                link,
+                purpose,
+                Arc::clone(&peer),
+                replies.clone(),
+            ));
         }
     }
 }

@@ -105,7 +105,10 @@ impl Log {
             .message_annotations
             .get_or_insert_with(|| MessageAnnotations::builder().build());
         let stamps = [
-            ("x-opt-sequence-number", Value::Long(published.sequence_number)),
+            (
+                "x-opt-sequence-number",
+                Value::Long(published.sequence_number),
+            ),
             ("x-opt-offset", Value::String(published.offset.clone())),
             (
                 "x-opt-enqueued-time",
@@ -209,17 +212,83 @@ mod tests {
         let log = log_of(&[10, 20, 20, 30], 100);
         for (start, first) in [
             (Latest, 4),
-            (Offset { value: -1, inclusive: false }, 0),
-            (Offset { value: 100, inclusive: false }, 2),
-            (Offset { value: 100, inclusive: true }, 1),
-            (Offset { value: 150, inclusive: true }, 2),
-            (SequenceNumber { value: 2, inclusive: false }, 3),
-            (SequenceNumber { value: 2, inclusive: true }, 2),
-            (SequenceNumber { value: 3, inclusive: false }, 4),
-            (SequenceNumber { value: -1, inclusive: false }, 0),
-            (EnqueuedTime { unix_ms: 20, inclusive: true }, 1),
-            (EnqueuedTime { unix_ms: 20, inclusive: false }, 3),
-            (EnqueuedTime { unix_ms: 99, inclusive: true }, 4),
+            (
+                Offset {
+                    value: -1,
+                    inclusive: false,
+                },
+                0,
+            ),
+            (
+                Offset {
+                    value: 100,
+                    inclusive: false,
+                },
+                2,
+            ),
+            (
+                Offset {
+                    value: 100,
+                    inclusive: true,
+                },
+                1,
+            ),
+            (
+                Offset {
+                    value: 150,
+                    inclusive: true,
+                },
+                2,
+            ),
+            (
+                SequenceNumber {
+                    value: 2,
+                    inclusive: false,
+                },
+                3,
+            ),
+            (
+                SequenceNumber {
+                    value: 2,
+                    inclusive: true,
+                },
+                2,
+            ),
+            (
+                SequenceNumber {
+                    value: 3,
+                    inclusive: false,
+                },
+                4,
+            ),
+            (
+                SequenceNumber {
+                    value: -1,
+                    inclusive: false,
+                },
+                0,
+            ),
+            (
+                EnqueuedTime {
+                    unix_ms: 20,
+                    inclusive: true,
+                },
+                1,
+            ),
+            (
+                EnqueuedTime {
+                    unix_ms: 20,
+                    inclusive: false,
+                },
+                3,
+            ),
+            (
+                EnqueuedTime {
+                    unix_ms: 99,
+                    inclusive: true,
+                },
+                4,
+            ),
         ] {
             assert_eq!(log.resolve(start), Ok(first), "{start:?}");
         }
@@ -228,7 +297,12 @@ mod tests {
     #[test]
     fn a_sequence_number_beyond_the_end_is_refused() {
         let log = log_of(&[10, 20], 100);
-        for (value, inclusive, refused) in [(1, false, false), (2, true, false), (2, false, true), (3, true, true)] {
+        for (value, inclusive, refused) in [
+            (1, false, false),
+            (2, true, false),
+            (2, false, true),
+            (3, true, true),
+        ] {
             let start = Start::SequenceNumber { value, inclusive };
             assert_eq!(log.resolve(start).is_err(), refused, "{start:?}");
         }
@@ -238,7 +312,10 @@ mod tests {
     fn the_oldest_are_dropped_and_a_start_before_them_gets_the_oldest_kept() {
         let log = log_of(&[1, 2, 3, 4, 5], 2);
         assert_eq!((log.first(), log.end()), (3, 5));
-        let start = Start::SequenceNumber { value: 0, inclusive: true };
+        let start = Start::SequenceNumber {
+            value: 0,
+            inclusive: true,
+        };
         assert_eq!(log.resolve(start), Ok(3));
         assert_eq!(log.at(0).unwrap().published.sequence_number, 3);
         assert!(log.at(5).is_none());
@@ -247,6 +324,9 @@ mod tests {
     #[test]
     fn enqueued_times_do_not_fall_when_the_clock_does() {
         let log = log_of(&[50, 40], 100);
-        assert_eq!(log.last().unwrap().published.enqueued_at.as_millisecond(), 50);
+        assert_eq!(
+            log.last().unwrap().published.enqueued_at.as_millisecond(),
+            50
+        );
     }
 }

@@ -23,9 +23,11 @@ pub(super) fn answer(request: &AnyMessage, peer: &Peer) -> Answer {
     }
     let read = match (property(request, "type"), property(request, "name")) {
         (Some(HUB), Some(hub)) => read_hub(hub, peer),
-        (Some(PARTITION), Some(hub)) => {
-            read_partition(hub, property(request, "partition").unwrap_or_default(), peer)
-        }
+        (Some(PARTITION), Some(hub)) => read_partition(
+            hub,
+            property(request, "partition").unwrap_or_default(),
+            peer,
+        ),
         _ => return Answer::failed(400, "unknown type, or no name"),
     };
     match read {
@@ -73,7 +75,10 @@ fn read_partition(name: &str, id: &str, peer: &Peer) -> Result<Value, Refusal> {
         ("begin_sequence_number", Value::Long(log.first())),
         ("last_enqueued_sequence_number", Value::Long(log.end() - 1)),
         ("last_enqueued_sequence_number_epoch", Value::Long(-1)),
-        ("last_enqueued_offset", Value::String(last_offset.to_owned())),
+        (
+            "last_enqueued_offset",
+            Value::String(last_offset.to_owned()),
+        ),
         ("last_enqueued_time_utc", timestamp(last_time)),
         ("is_partition_empty", Value::Bool(last.is_none())),
     ]))

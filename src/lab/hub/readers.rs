@@ -77,7 +77,9 @@ impl Readers {
             (None, None) if present.len() >= NON_EPOCH_READERS_MAX => {
                 return Err(Refusal::new(
                     LIMIT_EXCEEDED,
-                    format!("exceeded the maximum number of allowed receivers per partition in a consumer group which is {NON_EPOCH_READERS_MAX}"),
+                    format!(
+                        "exceeded the maximum number of allowed receivers per partition in a consumer group which is {NON_EPOCH_READERS_MAX}"
+                    ),
                 ));
             }
             (None, None) => {}
@@ -112,7 +114,11 @@ fn evict_all(present: &mut Vec<Reader>, reason: &Refusal) -> usize {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut seats = self.readers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self
+            .readers
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(present) = seats.by_group.get_mut(&self.group) {
             present.retain(|reader| reader.seat != self.seat);
         }
@@ -124,7 +130,10 @@ mod tests {
     use super::*;
 
     fn told(seat: &mut Seat) -> Option<String> {
-        seat.evicted.try_recv().ok().map(|refusal| refusal.condition)
+        seat.evicted
+            .try_recv()
+            .ok()
+            .map(|refusal| refusal.condition)
     }
 
     #[test]
@@ -134,7 +143,11 @@ mod tests {
             let mut first = readers.admit("g", Some(5)).unwrap();
             let admitted = readers.admit("g", Some(second));
             assert_eq!(admitted.is_ok(), steals, "{second}");
-            assert_eq!(told(&mut first), steals.then(|| STOLEN.to_owned()), "{second}");
+            assert_eq!(
+                told(&mut first),
+                steals.then(|| STOLEN.to_owned()),
+                "{second}"
+            );
         }
     }
 
@@ -161,7 +174,10 @@ mod tests {
     fn the_sixth_reader_without_an_epoch_is_refused() {
         let readers = Readers::default();
         let seated: Vec<_> = (0..5).map(|_| readers.admit("g", None).unwrap()).collect();
-        let sixth = readers.admit("g", None).err().map(|refusal| refusal.condition);
+        let sixth = readers
+            .admit("g", None)
+            .err()
+            .map(|refusal| refusal.condition);
         assert_eq!(sixth.as_deref(), Some(LIMIT_EXCEEDED));
         drop(seated);
         assert!(readers.admit("g", None).is_ok());

@@ -41,7 +41,10 @@ impl Reading {
         if let Some(refusal) = peer.broker.faults.refuse_receivers() {
             return Err(refusal);
         }
-        let filters = attach.source.as_deref().and_then(|source| source.filter.as_ref());
+        let filters = attach
+            .source
+            .as_deref()
+            .and_then(|source| source.filter.as_ref());
         let position = partition.log().resolve(Start::from_filters(filters)?)?;
         let seat = partition.readers.admit(from.group, epoch(attach))?;
         Ok(Self {

@@ -93,7 +93,9 @@ impl Replies {
             links.iter().rev().filter(of_node)
         };
         let named = open().find(|link| reply_to.is_some() && link.address.as_deref() == reply_to);
-        named.or_else(|| open().next()).map(|link| link.answers.clone())
+        named
+            .or_else(|| open().next())
+            .map(|link| link.answers.clone())
     }
 }
 
@@ -151,7 +153,10 @@ fn message(answer: Answer, request: &AnyMessage) -> AnyMessage {
     };
     let status = ApplicationProperties::builder()
         .insert("status-code", SimpleValue::Int(answer.status))
-        .insert("status-description", SimpleValue::String(answer.description))
+        .insert(
+            "status-description",
+            SimpleValue::String(answer.description),
+        )
         .build();
     Message {
         header: None,

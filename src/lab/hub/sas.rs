@@ -79,15 +79,37 @@ mod tests {
         for (token, audience, key, now, valid) in [
             (TOKEN.to_owned(), hub, &root, now, true),
             (TOKEN.to_owned(), "amqps://localhost/hub", &root, now, true),
-            (TOKEN.to_owned(), "amqps://localhost/other", &root, now, false),
+            (
+                TOKEN.to_owned(),
+                "amqps://localhost/other",
+                &root,
+                now,
+                false,
+            ),
             (TOKEN.to_owned(), hub, &root, 2_000_000_000, false),
             (TOKEN.to_owned(), hub, &key("root", "guess"), now, false),
             (TOKEN.to_owned(), hub, &key("other", "secret"), now, false),
-            (TOKEN.replace("2000000000", "2100000000"), hub, &root, now, false),
-            ("SharedAccessSignature sr=x".to_owned(), hub, &root, now, false),
+            (
+                TOKEN.replace("2000000000", "2100000000"),
+                hub,
+                &root,
+                now,
+                false,
+            ),
+            (
+                "SharedAccessSignature sr=x".to_owned(),
+                hub,
+                &root,
+                now,
+                false,
+            ),
             (String::new(), hub, &root, now, false),
         ] {
-            assert_eq!(is_valid(&token, audience, key, now), valid, "{token} {audience}");
+            assert_eq!(
+                is_valid(&token, audience, key, now),
+                valid,
+                "{token} {audience}"
+            );
         }
     }
 }

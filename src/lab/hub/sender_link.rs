@@ -57,7 +57,10 @@ fn append(delivery: &Delivery<Body<Value>>, path: &str, peer: &Peer) -> Result<(
 
 fn unpack(batch: &AnyMessage) -> Result<Vec<AnyMessage>, Refusal> {
     let Body::Data(sections) = &batch.body else {
-        return Err(Refusal::new(DECODE_ERROR, "a batch is made of data sections"));
+        return Err(Refusal::new(
+            DECODE_ERROR,
+            "a batch is made of data sections",
+        ));
     };
     let decode = |bytes: &[u8]| {
         Body::decode_message_from_reader(SliceReader::new(bytes))

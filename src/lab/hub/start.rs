@@ -95,12 +95,48 @@ mod tests {
         for (selector, start) in [
             ("amqp.annotation.x-opt-offset > '-1'", Start::EARLIEST),
             ("amqp.annotation.x-opt-offset > '@latest'", Latest),
-            ("amqp.annotation.x-opt-offset >'12'", Offset { value: 12, inclusive: false }),
-            ("amqp.annotation.x-opt-offset >='12'", Offset { value: 12, inclusive: true }),
-            ("amqp.annotation.x-opt-sequence-number >'7'", SequenceNumber { value: 7, inclusive: false }),
-            ("amqp.annotation.x-opt-sequence-number >= '7'", SequenceNumber { value: 7, inclusive: true }),
-            ("amqp.annotation.x-opt-enqueued-time > '9'", EnqueuedTime { unix_ms: 9, inclusive: false }),
-            ("amqp.annotation.x-opt-enqueued-time >='9'", EnqueuedTime { unix_ms: 9, inclusive: true }),
+            (
+                "amqp.annotation.x-opt-offset >'12'",
+                Offset {
+                    value: 12,
+                    inclusive: false,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-offset >='12'",
+                Offset {
+                    value: 12,
+                    inclusive: true,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-sequence-number >'7'",
+                SequenceNumber {
+                    value: 7,
+                    inclusive: false,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-sequence-number >= '7'",
+                SequenceNumber {
+                    value: 7,
+                    inclusive: true,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-enqueued-time > '9'",
+                EnqueuedTime {
+                    unix_ms: 9,
+                    inclusive: false,
+                },
+            ),
+            (
+                "amqp.annotation.x-opt-enqueued-time >='9'",
+                EnqueuedTime {
+                    unix_ms: 9,
+                    inclusive: true,
+                },
+            ),
         ] {
             assert_eq!(Start::parse(selector), Ok(start), "{selector}");
         }

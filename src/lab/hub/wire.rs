@@ -85,7 +85,11 @@ async fn outbound<S: AsyncWrite>(
         let mut chunk = vec![0; CHUNK_BYTES];
         while let Ok(count @ 1..) = from_engine.read(&mut chunk).await {
             let arrival = Instant::now() + LATENCY;
-            if under_way.send((arrival, chunk[..count].to_vec())).await.is_err() {
+            if under_way
+                .send((arrival, chunk[..count].to_vec()))
+                .await
+                .is_err()
+            {
                 break;
             }
         }
