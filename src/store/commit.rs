@@ -27,7 +27,7 @@ pub(super) fn commit(
     Ok(committed)
 }
 
-fn apply(
+pub(super) fn apply(
     transaction: &Transaction<'_>,
     commit: &Commit,
     now: Timestamp,

@@ -383,22 +383,10 @@ pub(super) fn stats(connection: &Connection) -> Result<OutboxStats, StoreError> 
 mod tests {
     use super::*;
 
-    fn plan(sql: &str) -> String {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection).unwrap();
-        let mut explain = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap();
-        let rows = explain
-            .query_map((), |row| row.get::<_, String>(3))
-            .unwrap();
-        rows.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
-    }
-
     #[test]
     fn a_claim_walks_the_index_in_order_and_sorts_nothing() {
         for kinds in 1..=ActionKind::ALL.len() {
-            let plan = plan(&due_sql(kinds));
+            let plan = schema::plan(&due_sql(kinds));
             assert!(
                 plan.contains("SEARCH a USING INDEX actions_by_turn (state=?)"),
                 "{plan}"

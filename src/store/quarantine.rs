@@ -129,3 +129,14 @@ pub(super) fn read(
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_kept_without_reading_the_records() {
+        let plan = schema::plan(CUTOFF);
+        assert!(plan.contains("COVERING INDEX quarantine_sizes"), "{plan}");
+    }
+}

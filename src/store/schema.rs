@@ -93,6 +93,22 @@ fn unreadable(row: &Row<'_>, column: &str, error: &dyn fmt::Display) -> rusqlite
     )
 }
 
+/// How SQLite would run a query, one step a line.
+#[cfg(test)]
+pub(super) fn plan(sql: &str) -> String {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrate(&mut connection).unwrap();
+    let mut explain = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let mut rows = explain.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get::<_, String>(3).unwrap());
+    }
+    steps.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
