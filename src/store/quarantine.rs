@@ -14,8 +14,8 @@ use crate::ingest::Undecodable;
 pub(super) const ROWS_MAX: u32 = 10_000;
 /// Bytes kept, over all rows.
 pub(super) const BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Bytes kept of one record: the size of Event Hubs' largest message
-/// (event-hubs.md), so that only a decompressed or replayed one is cut.
+/// Bytes kept of one record: the largest message that Event Hubs' standard
+/// tier takes is 1 MiB (event-hubs.md), so only the dedicated tiers' are cut.
 pub(super) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// Characters kept of a reason.
 const REASON_CHARS_MAX: usize = 500;

@@ -10,7 +10,7 @@ async fn as_many_different_people_as_needed_queue_every_action_of_the_case() {
         order(ConfirmCompromised, Effect::Ask),
     ];
     let decision = decided("u1", "r1", "r1", both);
-    fixture.decide(&[decision.clone()], at(0)).await;
+    fixture.decide([&decision], at(0)).await;
     let short = decision.decision.case.short().to_uppercase();
     let approve = |by, now| fixture.store.judge(&short, Judgement::Approve, by, now);
 

@@ -44,9 +44,13 @@ impl Fixture {
         self.directory.path().join("evictd.db")
     }
 
-    async fn decide(&self, decided: &[Decided], now: Timestamp) -> Committed {
+    async fn decide(
+        &self,
+        decided: impl IntoIterator<Item = &Decided>,
+        now: Timestamp,
+    ) -> Committed {
         let commit = Commit {
-            decisions: decided.to_vec(),
+            decisions: decided.into_iter().cloned().collect(),
             ..Commit::default()
         };
         self.store.commit(commit, now).await.unwrap()

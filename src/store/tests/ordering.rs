@@ -47,7 +47,7 @@ async fn the_guard_decides_where_an_order_begins() {
         let user = format!("u{i}");
         let mut decision = decided(&user, "r1", "r1", vec![order(RevokeSessions, effect)]);
         decision.decision.admission = admission;
-        let committed = fixture.decide(&[decision.clone()], at(0)).await;
+        let committed = fixture.decide([&decision], at(0)).await;
         assert_eq!(committed.queued, u32::from(state == ActionState::Queued));
         let action = fixture.case(&decision).await.actions.remove(0);
         assert_eq!(action.state, state, "{effect} {admission:?}");
@@ -65,7 +65,7 @@ async fn a_shadow_decision_opens_a_case_and_orders_nothing() {
         "r1",
         vec![order(RevokeSessions, Effect::Shadow)],
     );
-    fixture.decide(&[shadow.clone()], at(0)).await;
+    fixture.decide([&shadow], at(0)).await;
     let case = fixture.case(&shadow).await;
     assert_eq!((case.status, case.actions.len()), (CaseStatus::Shadow, 0));
     assert_eq!(case.decisions.len(), 1);
@@ -78,7 +78,7 @@ async fn a_further_decision_queues_what_waited_and_raises_the_score() {
     let mut stronger = order(RevokeSessions, Effect::Act);
     stronger.score = 97;
     let further = decided("u1", "r1", "r2", vec![stronger]);
-    assert_eq!(fixture.decide(&[further.clone()], at(5)).await.queued, 1);
+    assert_eq!(fixture.decide([&further], at(5)).await.queued, 1);
 
     let case = fixture.case(&further).await;
     assert_eq!((case.score, case.actions.len()), (97, 1));
@@ -94,14 +94,14 @@ async fn after_a_no_an_order_to_act_asks_again_and_old_answers_do_not_count() {
     let fixture = Fixture::new().await;
     let first = ask("u1");
     let id = first.decision.case.to_string();
-    fixture.decide(&[first.clone()], at(0)).await;
+    fixture.decide([&first], at(0)).await;
     let approve = |by, now| fixture.store.judge(&id, Judgement::Approve, by, now);
     approve("alice", at(1)).await.unwrap();
     let deny = fixture.store.judge(&id, Judgement::Deny, "bob", at(2));
     assert_eq!(deny.await.unwrap().status, CaseStatus::Denied);
 
     let further = decided("u1", "r1", "r2", vec![order(RevokeSessions, Effect::Act)]);
-    assert_eq!(fixture.decide(&[further.clone()], at(3)).await.queued, 0);
+    assert_eq!(fixture.decide([&further], at(3)).await.queued, 0);
     let action = fixture.case(&first).await.actions.remove(0);
     assert_eq!(action.state, ActionState::AwaitingApproval);
     assert_eq!((action.approved_by.len(), action.denied_by), (0, None));
@@ -123,7 +123,7 @@ async fn what_failed_is_tried_once_more_and_what_was_done_is_not() {
         let claimed = fixture.claim(1, at(1)).await.remove(0);
         fixture.settle(&claimed, end, at(2)).await;
         let further = decided(user, "r1", "r2", vec![order(RevokeSessions, Effect::Act)]);
-        let committed = fixture.decide(&[further.clone()], at(3)).await;
+        let committed = fixture.decide([&further], at(3)).await;
         assert_eq!(committed.queued, queued, "{end}");
         for retried in fixture.claim(1, at(3)).await {
             assert_eq!(retried.attempts, 0);

@@ -29,7 +29,7 @@ async fn a_claim_takes_the_kinds_asked_for_and_carries_all_the_responder_needs()
         order(ConfirmCompromised, Effect::Act),
     ];
     let decision = decided("u1", "r1", "r1", both);
-    fixture.decide(&[decision.clone()], at(5)).await;
+    fixture.decide([&decision], at(5)).await;
     let claimed = fixture.store.claim(&[ConfirmCompromised], 9, at(5)).await;
     let case = decision.decision.case;
     assert_eq!(

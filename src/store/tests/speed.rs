@@ -26,7 +26,9 @@ fn kilobyte(user: usize) -> UserMemory {
 #[ignore = "a measurement, not a check"]
 async fn commits_per_second() {
     let fixture = Fixture::new().await;
-    let users: Vec<UserId> = (0..1_000).map(|i| UserId::new(format!("user-{i}"))).collect();
+    let users: Vec<UserId> = (0..1_000)
+        .map(|i| UserId::new(format!("user-{i}")))
+        .collect();
     let (mut loads, mut commits) = (Vec::new(), Vec::new());
     for round in 0..100 {
         let start = Instant::now();
