@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Cases listed at most at once.
-const LIST_MAX: u32 = 1_000;
+const LIST_MAX: u32 = 10_000;
 /// Signals filed under one case; a memory holds 64 at a time
 /// (`model::limits::SIGNALS_MAX`), and more convince nobody further.
 pub(super) const SIGNALS_MAX: u32 = 500;

@@ -306,6 +306,17 @@ pub enum StoreError {
     Stopped,
 }
 
+impl StoreError {
+    /// Whether the same may succeed later without anybody else's doing more
+    /// than freeing or mending the disk: worth trying again.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::ReadOnly | Self::Sqlite(_) | Self::Io { .. }
+        )
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::{Error as E, ErrorCode as C};
@@ -478,7 +489,7 @@ impl Store {
             .await
     }
 
-    /// The last-opened cases, newest first, at most 1,000, without decisions
+    /// The last-opened cases, newest first, at most 10,000, without decisions
     /// and signals.
     ///
     /// # Errors
