@@ -167,10 +167,11 @@ impl Pipeline {
         loop {
             let judged = match self.step_all(state, &batch).await {
                 Ok(judged) => judged,
-                Err(error) => {
+                Err(error) if error.may_pass() => {
                     self.store_failed(&error).await;
                     continue;
                 }
+                Err(error) => return Err(error).context("loading memories"),
             };
             match self.commit(&judged.commit).await {
                 Ok(committed) => {
@@ -302,9 +303,7 @@ impl Pipeline {
                     self.health.set_ready(Component::Store, true, "");
                     return Ok(committed);
                 }
-                Err(error @ (StoreError::Sqlite(_) | StoreError::Io { .. })) => {
-                    self.store_failed(&error).await;
-                }
+                Err(error) if error.may_pass() => self.store_failed(&error).await,
                 Err(error) => return Err(error),
             }
         }

@@ -17,12 +17,6 @@ use crate::respond::lifecycle::{self, Call, Transition};
 const CLAIM_MAX: u32 = 1_000;
 /// Characters kept of an outcome.
 const OUTCOME_CHARS_MAX: usize = 500;
-/// Who must agree when the guard turns an order to act into a question: it has
-/// no rung of its own to say how many.
-const DEMOTED_APPROVERS: u8 = 1;
-/// How long such a question stands: the 30 minutes of the policies' examples.
-const DEMOTED_EXPIRES: SignedDuration = SignedDuration::from_mins(30);
-
 /// The question that an order puts to humans.
 struct Question {
     approvers: u8,
@@ -31,15 +25,9 @@ struct Question {
 
 impl Question {
     fn of(order: &Order, now: Timestamp) -> Self {
-        let (approvers, stands) = match order.effect {
-            Effect::Ask => (
-                order.approvers.max(1),
-                SignedDuration::from_secs(order.expires_seconds.into()),
-            ),
-            Effect::Act | Effect::Shadow => (DEMOTED_APPROVERS, DEMOTED_EXPIRES),
-        };
+        let stands = SignedDuration::from_secs(order.expires_seconds.into());
         Self {
-            approvers,
+            approvers: order.approvers.max(1),
             expires_at: now.saturating_add(stands).unwrap_or(Timestamp::MAX),
         }
     }
