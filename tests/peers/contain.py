@@ -16,8 +16,6 @@ import time
 import urllib.request
 from datetime import datetime, timedelta, timezone
 
-from azure.eventhub import EventData, EventHubProducerClient
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared/data/sign-ins/panther-azure-signin-tests.ndjson"
 PATIENCE_SECONDS = 60
@@ -68,13 +66,19 @@ def sign_in(shape, user, at, session, address, asn, place, interactive):
     return record
 
 
-def send(connection_string, hub, records):
-    producer = EventHubProducerClient.from_connection_string(connection_string, eventhub_name=hub)
-    with producer:
-        for record in records:
-            batch = producer.create_batch()
-            batch.add(EventData(json.dumps({"records": [record]})))
-            producer.send_batch(batch)
+def send(places, directory, records):
+    """Each record a message of its own, to the partitions in turn."""
+    for partition in range(places["partitions"]):
+        share = records[partition :: places["partitions"]]
+        path = pathlib.Path(directory) / f"records-{partition}.ndjson"
+        path.write_text("".join(json.dumps({"records": [record]}) + "\n" for record in share))
+        subprocess.run(
+            [sys.executable, ROOT / "tests/peers/eventhubs_peer.py", "send"]
+            + ["--connection-string", places["connection_string"], "--hub", places["hub"]]
+            + ["--endpoint", places["amqp"].removeprefix("amqp://")]
+            + ["--partition", str(partition), path],
+            check=True,
+        )
 
 
 def main(binary):
@@ -89,7 +93,7 @@ def main(binary):
             places = json.loads(read_json(lab.stdout))
             environment = dict(os.environ, SSL_CERT_FILE=places["ca_file"])
             daemon = subprocess.Popen([binary, "run", "--config", places["config"]], env=environment)
-            play(places)
+            play(places, directory)
         finally:
             for process in (daemon, lab):
                 if process:
@@ -110,7 +114,7 @@ def read_json(stream):
     raise SystemExit("the lab ended before it said where it is")
 
 
-def play(places):
+def play(places, directory):
     users = get(places["lab"] + "/lab/tenant")["users"]
     victim, bystander = users[3], users[8]
     records = real_records()
@@ -124,7 +128,7 @@ def play(places):
         sign_in(shape, victim, now, "s-1", "198.19.30.7", 64500, ashburn, False),
         sign_in(shape, bystander, now, "s-2", "198.18.10.9", 64496, paris, False),
     ]
-    send(places["connection_string"], places["hub"], records)
+    send(places, directory, records)
     print(f"{len(records)} records sent by azure-eventhub")
 
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -35,7 +35,7 @@ pub(super) fn answer(request: &AnyMessage, peer: &Peer) -> Answer {
         count(&counters.tokens_refused);
         return Answer::failed(401, "InvalidSignature: The token has an invalid signature.");
     }
-    eprintln!("GRANT {kind} {audience}"); match peer.grant(path_of(audience)) {
+    match peer.grant(path_of(audience)) {
         Ok(()) => {
             count(&counters.tokens_granted);
             Answer {

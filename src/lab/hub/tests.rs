@@ -14,6 +14,7 @@ use azure_messaging_eventhubs::{
 use futures::StreamExt as _;
 
 use super::{Counts, EventHubs, EventHubsOptions, SasKey};
+use crate::lab::pki::Pki;
 
 const HUB: &str = "signins";
 const NAMESPACE: &str = "lab.servicebus.windows.net";
@@ -534,6 +535,46 @@ async fn reopening_at_ones_own_position_gets_each_event_once_across_kills() {
         hubs.kill_connections();
     }
     assert_eq!(seen, (0..EVENTS as i64).collect::<Vec<_>>());
+}
+
+/// The SDK takes its authorities from `SSL_CERT_FILE`, which a process can only
+/// be started with: so this test runs itself once more, as the reader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_the_hub_serves_who_trusts_its_ca() {
+    const READER: &str = "EVICTD_TEST_TLS_READER_OF_PORT";
+    if let Ok(port) = std::env::var(READER) {
+        let client = ConsumerClient::builder()
+            .with_retry_options(no_retries())
+            .with_custom_endpoint(format!("amqps://localhost:{port}"))
+            .open(NAMESPACE, HUB.to_owned(), Arc::new(Token(GOOD_TOKEN)))
+            .await
+            .unwrap();
+        assert_eq!(numbers(&open(&client, 0, earliest()).await, 1).await, [0]);
+        return;
+    }
+    let pki = Pki::generate().unwrap();
+    let stranger = Pki::generate().unwrap();
+    let mut options = options(1);
+    options.tls = Some(pki.server_config().unwrap());
+    let hubs = EventHubs::start(options).await.unwrap();
+    publish(&hubs, 0, 1);
+    for (trusted, served) in [(&pki, true), (&stranger, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = trusted.write_to(directory.path()).unwrap().authority;
+        let mut reader = tokio::process::Command::new(std::env::current_exe().unwrap());
+        reader
+            .args([
+                "--exact",
+                "lab::hub::tests::over_tls_the_hub_serves_who_trusts_its_ca",
+            ])
+            .env(READER, hubs.tls_address().unwrap().port().to_string())
+            .env("SSL_CERT_FILE", authority)
+            .env_remove("SSL_CERT_DIR")
+            .kill_on_drop(true);
+        let output = in_time(reader.output()).await.unwrap();
+        assert_eq!(output.status.success(), served, "{output:?}");
+    }
+    assert_eq!(hubs.counts().messages_delivered, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
