@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Event;
 
 pub mod entra;
+pub mod eventhub;
 
 /// One message read from a partition and decoded.
 #[derive(Debug, Clone)]
