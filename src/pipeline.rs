@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::console::control::Retried;
 use crate::console::health::{Component, Health};
 use crate::detect::{self, intel::Intel};
 use crate::engine;
@@ -53,17 +54,6 @@ pub enum Request {
         /// Told what came of it.
         reply: oneshot::Sender<Result<Retried, String>>,
     },
-}
-
-/// What came of a quarantined record.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Retried {
-    /// Whether it was decoded and left the quarantine.
-    pub released: bool,
-    /// Events it held.
-    pub events: usize,
-    /// Why it still does not decode.
-    pub reason: Option<String>,
 }
 
 /// The pipeline's parts; [`Pipeline::run`] consumes them.

@@ -14,7 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("engine", &["model", "detect", "policy"]),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
-    ("console", &["model", "store", "respond::lifecycle", "telemetry", "pipeline", "policy::guard"]),
+    ("console", &["model", "store", "respond::lifecycle", "telemetry"]),
     ("telemetry", &["model"]),
     ("pipeline", &["*"]),
     ("config", &["*"]),
