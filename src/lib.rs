@@ -13,6 +13,7 @@
 pub mod model;
 
 pub mod ingest;
+pub mod detect;
 pub mod policy;
 pub mod store;
 pub mod respond;
