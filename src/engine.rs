@@ -12,11 +12,10 @@ use jiff::Timestamp;
 
 use crate::detect::{self, intel::Intel};
 use crate::model::{
-    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Incident, Intent, Order,
+    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Incident, Order,
     PolicyName, PolicyVerdict, RecordId, Signal, UserMemory,
 };
-use crate::policy::guard::Situation;
-use crate::policy::{PolicySet, score};
+use crate::policy::{self, Ask, PolicySet, Situation};
 
 /// What one event led to.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,7 +58,7 @@ pub fn step(memory: &mut UserMemory, event: &Event, intel: &Intel, policies: &Po
 /// a human is asked, refused means it is recorded and nothing is done.
 pub fn admit(decision: &mut Decision, policies: &PolicySet, situation: &Situation) {
     decision.admission =
-        policies.guard().at_decision(&decision.user, decision.at, decision.effect, situation);
+        policies.guard.at_decision(&decision.user, decision.at, decision.effect, situation);
     match decision.admission {
         Admission::Admitted => {}
         Admission::Demoted(_) => decision.effect = Effect::Ask,
@@ -81,9 +80,9 @@ fn decide(
         memory.signals.iter().map(|s| s.at).filter(|at| *at >= first).collect();
     ends.dedup();
     let verdicts: Vec<PolicyVerdict> = policies
-        .policies()
+        .policies
         .iter()
-        .map(|policy| score::evaluate(policy, event.user(), &memory.signals, &ends))
+        .map(|policy| policy::evaluate(policy, event.user(), &memory.signals, &ends))
         .collect();
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
     let current = memory.incident.take().filter(|incident| incident.takes_in(first));
@@ -117,7 +116,7 @@ fn decide(
         verdicts,
         orders,
         admission: Admission::Admitted,
-        policy_set: policies.hash().into(),
+        policy_set: policies.hash.clone(),
     })
 }
 
@@ -159,10 +158,7 @@ fn order_of(verdict: &PolicyVerdict, kind: ActionKind) -> Option<Order> {
     if !rung.actions.contains(&kind) {
         return None;
     }
-    let (approvers, expires_seconds) = match rung.intent {
-        Intent::Ask { approvers, expires_seconds } => (approvers, expires_seconds),
-        Intent::Do => (Order::APPROVERS_DEFAULT, Order::EXPIRES_SECONDS_DEFAULT),
-    };
+    let Ask { approvers, expires_seconds } = Ask::of(&rung.intent);
     Some(Order {
         kind,
         effect,

@@ -21,9 +21,11 @@ pub mod store;
 pub mod respond;
 pub mod console;
 
-pub mod cli;
+pub mod ruleset;
 pub mod config;
 pub mod telemetry;
+pub mod daemon;
+pub mod cli;
 
 #[cfg(feature = "lab")]
 pub mod lab;

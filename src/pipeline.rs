@@ -24,8 +24,7 @@ use crate::detect::{self, intel::Intel};
 use crate::engine;
 use crate::ingest::{Message, Source, entra};
 use crate::model::{Admission, Decision, Effect, UserId};
-use crate::policy::PolicySet;
-use crate::policy::guard::Situation;
+use crate::policy::{PolicySet, Situation};
 use crate::store::{
     Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError,
 };

@@ -15,8 +15,8 @@ use crate::detect::intel::Intel;
 use crate::engine;
 use crate::ingest::recorded;
 use crate::model::{Admission, Decision, Effect, UserId, UserMemory};
-use crate::policy::guard::Situation;
-use crate::policy::{self, PolicySet};
+use crate::policy::{self, PolicySet, Situation};
+use crate::ruleset;
 
 /// Arguments of `evictd replay`.
 #[derive(Debug, Args)]
@@ -69,10 +69,7 @@ struct Unread {
 /// When a file cannot be read or a policy does not compile. Records that do
 /// not decode are reported, not errors.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
-    let policies = match &args.policies {
-        Some(directory) => PolicySet::load(directory)?,
-        None => policy::shipped_set()?,
-    };
+    let policies = ruleset::load(args.policies.as_deref())?;
     let intel = args.intel.load()?;
     let mut replay = Replay { policies, intel, memories: HashMap::new(), report: Report::default() };
     for file in &args.files {

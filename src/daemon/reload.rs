@@ -1,7 +1,6 @@
 //! Policies and lists, at start and at SIGHUP: everything is read and compiled
 //! before anything is swapped; what fails leaves what serves.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,18 +9,8 @@ use crate::config::Config;
 use crate::console::health::{Component, Health};
 use crate::detect::intel::Intel;
 use crate::policy::PolicySet;
+use crate::ruleset;
 use crate::telemetry::Metrics;
-
-/// Compiles the policies of a directory, or the shipped ones.
-///
-/// # Errors
-/// Every problem of every file, with its place.
-pub fn load_policies(directory: Option<&Path>) -> anyhow::Result<PolicySet> {
-    match directory {
-        Some(directory) => Ok(PolicySet::load(directory)?),
-        None => Ok(crate::policy::shipped_set()?),
-    }
-}
 
 /// What serves now, and how to replace it.
 #[derive(Debug)]
@@ -36,7 +25,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Loads for the first time.
     pub(super) fn load(config: &Config, health: Arc<Health>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let policies = load_policies(config.policies.as_deref())?;
+        let policies = ruleset::load(config.policies.as_deref())?;
         let intel = config.intel.load()?;
         let serving = Self {
             config: config.clone(),
@@ -59,16 +48,16 @@ impl Serving {
 
     /// Reads everything again. Both are swapped, or neither is.
     pub(super) fn reload(&self) -> anyhow::Result<()> {
-        let read = load_policies(self.config.policies.as_deref())
+        let read = ruleset::load(self.config.policies.as_deref())
             .and_then(|policies| Ok((policies, self.config.intel.load()?)));
         match read {
             Ok((policies, intel)) => {
-                self.metrics.policy_set(self.policies.borrow().hash()).set(0.0);
+                self.metrics.policy_set(self.policies.borrow().hash).set(0.0);
                 self.policies.send_replace(Arc::new(policies));
                 self.intel.send_replace(Arc::new(intel));
                 self.metrics.policy_reloads("ok").increment(1);
                 self.publish();
-                tracing::info!(policy.set = self.policies.borrow().hash(), "reloaded");
+                tracing::info!(policy.set = self.policies.borrow().hash, "reloaded");
                 Ok(())
             }
             Err(error) => {
@@ -76,7 +65,7 @@ impl Serving {
                 self.metrics.policies_stale.set(1.0);
                 tracing::error!(
                     error = format!("{error:#}"),
-                    policy.set = self.policies.borrow().hash(),
+                    policy.set = self.policies.borrow().hash,
                     "the reload failed; the last good policies and lists serve"
                 );
                 Err(error)
@@ -86,11 +75,11 @@ impl Serving {
 
     fn publish(&self) {
         let policies = self.policies.borrow();
-        for warning in policies.warnings() {
+        for warning in &policies.warnings {
             tracing::warn!("policy: {warning}");
         }
         self.metrics.policies_stale.set(0.0);
-        self.metrics.policy_set(policies.hash()).set(1.0);
+        self.metrics.policy_set(&policies.hash).set(1.0);
         self.health.set_ready(Component::Policies, true, "");
         let intel = self.intel.borrow();
         let lists = [

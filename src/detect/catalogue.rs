@@ -94,14 +94,13 @@ pub(super) const SESSION_TWO_COUNTRIES: SignalSpec = signal(
     "One session in two countries within 60 min, without the user present",
 );
 
-const fn risk(name: &'static str, default_weight: u8, summary: &'static str) -> SignalSpec {
-    signal(
-        name,
-        Family::MicrosoftRisk,
-        "T1078.004",
-        default_weight,
-        summary,
-    )
+const fn risk(
+    name: &'static str,
+    technique: &'static str,
+    default_weight: u8,
+    summary: &'static str,
+) -> SignalSpec {
+    signal(name, Family::MicrosoftRisk, technique, default_weight, summary)
 }
 
 /// Every signal with a name of its own. Risk types that Microsoft adds later
@@ -115,82 +114,67 @@ pub const CATALOGUE: &[SignalSpec] = &[
     SESSION_CLIENT_CHANGE,
     SESSION_TWO_COUNTRIES,
     // #38.
-    risk(
-        "risk.adminConfirmedUserCompromised",
+    risk("risk.adminConfirmedUserCompromised", "T1078.004",
         100,
         "An administrator confirmed the user compromised",
     ),
-    risk(
-        "risk.attemptedPrtAccess",
+    risk("risk.attemptedPrtAccess", "T1528",
         90,
         "Somebody tried to read the primary refresh token",
     ),
-    risk(
-        "risk.attackerinTheMiddle",
+    risk("risk.attackerinTheMiddle", "T1557",
         85,
         "The session passed through a known phishing proxy",
     ),
-    risk(
-        "risk.tokenIssuerAnomaly",
+    risk("risk.tokenIssuerAnomaly", "T1606.002",
         80,
         "The SAML token issuer is likely compromised",
     ),
-    risk(
-        "risk.investigationsThreatIntelligence",
+    risk("risk.investigationsThreatIntelligence", "T1078.004",
         75,
         "Microsoft's analysts know the pattern",
     ),
-    risk(
-        "risk.maliciousIPAddress",
+    risk("risk.maliciousIPAddress", "T1078.004",
         70,
         "The address is known for attacks",
     ),
-    risk(
-        "risk.passwordSpray",
+    risk("risk.passwordSpray", "T1110.003",
         70,
         "A password spray against the user succeeded",
     ),
-    risk(
-        "risk.leakedCredentials",
+    risk("risk.leakedCredentials", "T1589.001",
         65,
         "The user's password was found in a leak",
     ),
-    risk(
-        "risk.anonymizedIPAddress",
+    risk("risk.anonymizedIPAddress", "T1090.003",
         60,
         "The address belongs to an anonymiser",
     ),
-    risk(
-        "risk.anomalousToken",
+    risk("risk.anomalousToken", "T1550.001",
         55,
         "The token is unusual; noisy by design, never alone",
     ),
-    risk(
-        "risk.riskyIPAddress",
+    risk("risk.riskyIPAddress", "T1090",
         50,
         "Defender for Cloud Apps calls the address risky",
     ),
-    risk(
-        "risk.suspiciousBrowser",
+    risk("risk.suspiciousBrowser", "T1078.004",
         50,
         "One browser signed in for several tenants",
     ),
-    risk(
-        "risk.mcasImpossibleTravel",
+    risk("risk.mcasImpossibleTravel", "T1078.004",
         40,
         "Defender for Cloud Apps saw impossible travel",
     ),
-    risk(
-        "risk.unlikelyTravel",
+    risk("risk.unlikelyTravel", "T1078.004",
         30,
         "Identity Protection saw unlikely travel",
     ),
-    risk(
-        "risk.unfamiliarFeatures",
+    risk("risk.unfamiliarFeatures", "T1078.004",
         25,
         "The sign-in's properties are new for the user",
     ),
-    risk("risk.newCountry", 20, "The country is new for the user"),
+    risk("risk.newCountry", "T1078.004", 20, "The country is new for the user"),
 ];
 
 /// The metric label of a signal: its name where the catalogue has it, else

@@ -95,14 +95,6 @@ pub struct Order {
     pub expires_seconds: u32,
 }
 
-impl Order {
-    /// How many people must approve where a policy that would have acted is
-    /// made to ask (approve mode, or the guard).
-    pub const APPROVERS_DEFAULT: u8 = 1;
-    /// How long such a question stands: half an hour, in seconds.
-    pub const EXPIRES_SECONDS_DEFAULT: u32 = 1_800;
-}
-
 /// Where an action is in its life. The legal steps are in
 /// `respond::lifecycle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
