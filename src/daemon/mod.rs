@@ -124,7 +124,8 @@ impl Daemon {
         let serving = Arc::new(Serving::load(&config, Arc::clone(&health), Arc::clone(&metrics))?);
         let http = http_client(config.graph.ca_file.as_deref())?;
         let credential = credential(&config, http.clone())?;
-        let graph = GraphClient::new(&config.graph.endpoint, http, Arc::clone(&credential))?;
+        let endpoint = config.graph.endpoint.parse().context("graph.endpoint")?;
+        let graph = GraphClient::new(endpoint, http, Arc::clone(&credential))?;
         let listener = TcpListener::bind(config.http.listen)
             .await
             .with_context(|| format!("http.listen: cannot listen at {}", config.http.listen))?;

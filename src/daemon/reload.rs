@@ -48,16 +48,14 @@ impl Serving {
 
     /// Reads everything again. Both are swapped, or neither is.
     pub(super) fn reload(&self) -> anyhow::Result<()> {
-        let read = ruleset::load(self.config.policies.as_deref())
-            .and_then(|policies| Ok((policies, self.config.intel.load()?)));
-        match read {
+        match self.read() {
             Ok((policies, intel)) => {
-                self.metrics.policy_set(self.policies.borrow().hash).set(0.0);
+                self.metrics.policy_set(&self.policies.borrow().hash).set(0.0);
                 self.policies.send_replace(Arc::new(policies));
                 self.intel.send_replace(Arc::new(intel));
                 self.metrics.policy_reloads("ok").increment(1);
                 self.publish();
-                tracing::info!(policy.set = self.policies.borrow().hash, "reloaded");
+                tracing::info!(policy.set = &*self.policies.borrow().hash, "reloaded");
                 Ok(())
             }
             Err(error) => {
@@ -65,12 +63,16 @@ impl Serving {
                 self.metrics.policies_stale.set(1.0);
                 tracing::error!(
                     error = format!("{error:#}"),
-                    policy.set = self.policies.borrow().hash,
+                    policy.set = &*self.policies.borrow().hash,
                     "the reload failed; the last good policies and lists serve"
                 );
                 Err(error)
             }
         }
+    }
+
+    fn read(&self) -> anyhow::Result<(PolicySet, Intel)> {
+        Ok((ruleset::load(self.config.policies.as_deref())?, self.config.intel.load()?))
     }
 
     fn publish(&self) {

@@ -14,6 +14,7 @@ use crate::model::Event;
 
 pub mod entra;
 pub mod eventhub;
+pub mod recorded;
 
 /// One message read from a partition and decoded.
 #[derive(Debug, Clone)]

@@ -281,7 +281,7 @@ impl Daemon {
             if let Ok(status) = daemon.client.status().await
                 && status.ready
             {
-                daemon.http = status.http;
+                daemon.http = status.about.http;
                 return Ok(daemon);
             }
             if let Some(status) = daemon.child.try_wait()? {

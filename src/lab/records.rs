@@ -168,7 +168,6 @@ impl<'a> SignInRecord<'a> {
             if self.interactive { "SignInLogs" } else { "NonInteractiveUserSignInLogs" };
         let address = self.spot.address(self.host);
         let correlation = record_id(&[&self.id, "correlation"]);
-        let policies: Vec<Value> = (0..4).map(conditional_access_result).collect();
         json!({
             "time": (self.at + SignedDuration::from_secs(1)).to_string(),
             "resourceId": format!("/tenants/{TENANT}/providers/Microsoft.aadiam"),
@@ -184,66 +183,97 @@ impl<'a> SignInRecord<'a> {
             "identity": self.person.name,
             "Level": 4,
             "location": self.spot.country,
-            "properties": {
-                "id": self.id,
-                "createdDateTime": self.at.to_string(),
-                "userDisplayName": self.person.name,
-                "userPrincipalName": self.person.principal_name,
-                "userId": self.person.id,
-                "appId": "4765445b-32c6-49b0-83e6-1d93765276ca",
-                "appDisplayName": "OfficeHome",
-                "resourceDisplayName": "Office 365 SharePoint Online",
-                "resourceId": "00000003-0000-0ff1-ce00-000000000000",
-                "ipAddress": address,
-                "status": {
-                    "errorCode": self.error_code,
-                    "failureReason": if self.error_code == 0 { "Other." } else { "Invalid username or password." },
-                    "additionalDetails": "MFA requirement satisfied by claim in the token",
+            "properties": merged([
+                self.who_and_what(&correlation),
+                self.from_where(&address),
+                self.how_it_was_judged(),
+            ]),
+        })
+    }
+
+    fn who_and_what(&self, correlation: &str) -> Value {
+        json!({
+            "id": self.id,
+            "createdDateTime": self.at.to_string(),
+            "userDisplayName": self.person.name,
+            "userPrincipalName": self.person.principal_name,
+            "userId": self.person.id,
+            "userType": "Member",
+            "appId": "4765445b-32c6-49b0-83e6-1d93765276ca",
+            "appDisplayName": "OfficeHome",
+            "resourceDisplayName": "Office 365 SharePoint Online",
+            "resourceId": "00000003-0000-0ff1-ce00-000000000000",
+            "resourceTenantId": TENANT,
+            "homeTenantId": TENANT,
+            "crossTenantAccessType": "none",
+            "correlationId": correlation,
+            "isInteractive": self.interactive,
+            "sessionId": self.session,
+            "uniqueTokenIdentifier": record_id(&[&self.id, "token"]),
+            "incomingTokenType": "none",
+            "authenticationProtocol": "none",
+            "originalTransferMethod": "none",
+        })
+    }
+
+    fn from_where(&self, address: &str) -> Value {
+        json!({
+            "ipAddress": address,
+            "autonomousSystemNumber": self.spot.asn,
+            "clientAppUsed": "Browser",
+            "userAgent": self.agent.header,
+            "deviceDetail": {
+                "deviceId": "",
+                "displayName": "",
+                "operatingSystem": self.agent.system,
+                "browser": self.agent.browser,
+                "isCompliant": false,
+                "isManaged": false,
+                "trustType": "",
+            },
+            "location": {
+                "city": self.spot.city,
+                "state": "",
+                "countryOrRegion": self.spot.country,
+                "geoCoordinates": {
+                    "latitude": self.spot.latitude,
+                    "longitude": self.spot.longitude,
                 },
-                "clientAppUsed": "Browser",
-                "userAgent": self.agent.header,
-                "deviceDetail": {
-                    "deviceId": "",
-                    "displayName": "",
-                    "operatingSystem": self.agent.system,
-                    "browser": self.agent.browser,
-                    "isCompliant": false,
-                    "isManaged": false,
-                    "trustType": "",
-                },
-                "location": {
-                    "city": self.spot.city,
-                    "state": "",
-                    "countryOrRegion": self.spot.country,
-                    "geoCoordinates": {
-                        "latitude": self.spot.latitude,
-                        "longitude": self.spot.longitude,
-                    },
-                },
-                "correlationId": correlation,
-                "conditionalAccessStatus": "success",
-                "appliedConditionalAccessPolicies": policies,
-                "isInteractive": self.interactive,
-                "authenticationRequirement": "multiFactorAuthentication",
-                "riskDetail": "none",
-                "riskLevelAggregated": "none",
-                "riskLevelDuringSignIn": "none",
-                "riskState": "none",
-                "riskEventTypes": [],
-                "riskEventTypes_v2": [],
-                "resourceTenantId": TENANT,
-                "homeTenantId": TENANT,
-                "userType": "Member",
-                "autonomousSystemNumber": self.spot.asn,
-                "crossTenantAccessType": "none",
-                "uniqueTokenIdentifier": record_id(&[&self.id, "token"]),
-                "incomingTokenType": "none",
-                "authenticationProtocol": "none",
-                "originalTransferMethod": "none",
-                "sessionId": self.session,
             },
         })
     }
+
+    fn how_it_was_judged(&self) -> Value {
+        let succeeded = self.error_code == 0;
+        let policies: Vec<Value> = (0..4).map(conditional_access_result).collect();
+        json!({
+            "status": {
+                "errorCode": self.error_code,
+                "failureReason": if succeeded { "Other." } else { "Invalid username or password." },
+                "additionalDetails": "MFA requirement satisfied by claim in the token",
+            },
+            "conditionalAccessStatus": "success",
+            "appliedConditionalAccessPolicies": policies,
+            "authenticationRequirement": "multiFactorAuthentication",
+            "riskDetail": "none",
+            "riskLevelAggregated": "none",
+            "riskLevelDuringSignIn": "none",
+            "riskState": "none",
+            "riskEventTypes": [],
+            "riskEventTypes_v2": [],
+        })
+    }
+}
+
+/// One object of all the keys of several.
+fn merged(parts: [Value; 3]) -> Value {
+    let mut all = serde_json::Map::new();
+    for part in parts {
+        if let Value::Object(keys) = part {
+            all.extend(keys);
+        }
+    }
+    Value::Object(all)
 }
 
 fn conditional_access_result(index: u32) -> Value {

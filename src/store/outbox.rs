@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params_from_iter
 
 use super::sqlite::begin;
 use super::{Claimed, Decided, OutboxStats, Settlement, StoreError, cases, quarantine, schema};
-use crate::model::{ActionId, ActionKind, ActionState, CaseId, Effect, Order};
+use crate::model::{ActionId, ActionKind, ActionState, CaseId, Order};
 use crate::respond::lifecycle::{self, Call, Transition};
 
 /// Actions claimed at most at once.

@@ -409,3 +409,97 @@ pub(super) async fn or_stop<T>(
         () = stopped => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ingest::eventhub::{EventHubsConfig, LagBoard};
+    use crate::telemetry::Metrics;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            unreachable!("nothing here connects")
+        }
+    }
+
+    /// A reader, and where its messages go.
+    fn reader(position: Option<i64>, start: Start) -> (Reader, mpsc::Receiver<Message>) {
+        let config: EventHubsConfig = serde_json::from_value(serde_json::json!({
+            "namespace": "contoso.servicebus.windows.net", "hubs": ["signins"],
+        }))
+        .unwrap();
+        let metrics = Metrics::new().unwrap();
+        let (out, inbox) = mpsc::channel(8);
+        let inlet = Inlet {
+            config: Arc::new(config),
+            credential: Arc::new(Nobody),
+            decode: |_| Decoded::default(),
+            out,
+            board: LagBoard::new(Arc::clone(&metrics)),
+            metrics,
+        };
+        let reader = Reader::new(
+            Arc::new(inlet),
+            "signins".into(),
+            "0".into(),
+            position,
+            start,
+        );
+        (reader, inbox)
+    }
+
+    const EXTENT: Extent = Extent {
+        begin: 0,
+        last: 9,
+        empty: false,
+    };
+
+    #[tokio::test]
+    async fn being_beyond_the_end_is_believed_only_after_a_minute() {
+        let stop = CancellationToken::new();
+        let (mut reader, _inbox) = reader(Some(50), Start::Latest);
+        assert!(reader.ahead_since.is_none());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+        reader.ahead_since = reader.ahead_since.and_then(|t| t.checked_sub(AHEAD_MAX));
+        let Err(Ended::Failed(error)) = reader.begin(&EXTENT, &stop).await else {
+            panic!("not believed");
+        };
+        assert!(
+            error.to_string().contains("up to 50, but it ends at 9"),
+            "{error}"
+        );
+        // The properties had lagged after all.
+        let caught_up = Extent { last: 50, ..EXTENT };
+        assert!(reader.begin(&caught_up, &stop).await.is_ok());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn only_the_first_latest_is_marked() {
+        let stop = CancellationToken::new();
+        let (mut latest, mut inbox) = reader(None, Start::Latest);
+        assert!(latest.begin(&EXTENT, &stop).await.is_ok());
+        let grown = Extent { last: 20, ..EXTENT };
+        assert!(latest.begin(&grown, &stop).await.is_ok());
+        assert_eq!(inbox.try_recv().unwrap().source.sequence, 9);
+        assert!(inbox.try_recv().is_err());
+        assert_eq!(latest.position, Some(9));
+
+        let (mut earliest, mut inbox) = reader(None, Start::Earliest);
+        assert!(earliest.begin(&EXTENT, &stop).await.is_ok());
+        assert!(inbox.try_recv().is_err());
+        assert_eq!(earliest.position, Some(-1));
+    }
+}
