@@ -68,8 +68,11 @@ pub struct PartitionStatus {
 #[derive(Debug)]
 pub struct LagBoard {
     metrics: Arc<Metrics>,
-    slots: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<Slot>>>,
+    slots: Mutex<BTreeMap<Place, Arc<Slot>>>,
 }
+
+/// A hub and a partition of it.
+type Place = (Arc<str>, Arc<str>);
 
 /// One partition's place on the board, written by its receiver.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ impl LagBoard {
     /// Every partition, by hub and partition id.
     pub fn snapshot(&self, now: Timestamp) -> Vec<PartitionStatus> {
         let slots = lock(&self.slots);
-        let status = |((hub, partition), slot): (&(Arc<str>, Arc<str>), &Arc<Slot>)| {
+        let status = |((hub, partition), slot): (&Place, &Arc<Slot>)| {
             let entry = lock(&slot.entry);
             PartitionStatus {
                 hub: Arc::clone(hub),

@@ -17,7 +17,8 @@ mod lag;
 mod link;
 mod partition;
 mod start;
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};

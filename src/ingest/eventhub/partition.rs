@@ -61,6 +61,9 @@ pub(super) struct Reader {
 enum Ended {
     /// We were told to stop, or nobody takes messages any more.
     Stopped,
+    /// The link worked, but can no longer be checked: the SDK keeps the token
+    /// that its management client began with, and that one ran out.
+    Expired,
     /// Nothing came, and the partition does not prove to be idle.
     Silent,
     /// Something failed.
@@ -108,13 +111,13 @@ impl Reader {
     /// When the consumer group does not exist and never did.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), EventHubsError> {
         loop {
-            self.slot.set_state(LinkState::Opening);
             let opened = Instant::now();
             let mut proven_at = opened;
             let ended = self.one_link(&stop, &mut proven_at).await;
             let mut wait = self.backoff.after(proven_at.duration_since(opened));
             match ended {
                 Ended::Stopped => return Ok(()),
+                Ended::Expired => continue,
                 Ended::Silent => {
                     let problem = "nothing came, and the partition is not known to be idle";
                     self.reopening("silent", LinkState::Waiting, problem, wait);
@@ -130,7 +133,7 @@ impl Reader {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = sleep(wait) => {}
+                () = sleep(wait) => self.slot.set_state(LinkState::Opening),
             }
         }
     }
@@ -322,10 +325,16 @@ impl Reader {
                     .properties(position, extent.last, Timestamp::now());
                 Ok(extent.last)
             }
-            Err(Ended::Stopped) => Err(Ended::Stopped),
-            // Whatever the reason, such as a token that ran out on the
-            // management link: a new link shows what is the matter.
-            Err(Ended::Silent | Ended::Failed(_)) => Err(Ended::Silent),
+            Err(Ended::Failed(EventHubsError::Unauthorized { .. })) => Err(Ended::Expired),
+            // Whatever the reason, a new link shows what is the matter.
+            Err(Ended::Failed(error)) => {
+                tracing::debug!(
+                    eventhub.name = %self.hub, eventhub.partition = %self.partition, %error,
+                    "a silent link cannot be checked"
+                );
+                Err(Ended::Silent)
+            }
+            Err(ended) => Err(ended),
         }
     }
 
@@ -407,5 +416,99 @@ pub(super) async fn or_stop<T>(
         biased;
         done = step => Some(done),
         () = stopped => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ingest::eventhub::{EventHubsConfig, LagBoard};
+    use crate::telemetry::Metrics;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            unreachable!("nothing here connects")
+        }
+    }
+
+    /// A reader, and where its messages go.
+    fn reader(position: Option<i64>, start: Start) -> (Reader, mpsc::Receiver<Message>) {
+        let config: EventHubsConfig = serde_json::from_value(serde_json::json!({
+            "namespace": "contoso.servicebus.windows.net", "hubs": ["signins"],
+        }))
+        .unwrap();
+        let metrics = Metrics::new().unwrap();
+        let (out, inbox) = mpsc::channel(8);
+        let inlet = Inlet {
+            config: Arc::new(config),
+            credential: Arc::new(Nobody),
+            decode: |_| Decoded::default(),
+            out,
+            board: LagBoard::new(Arc::clone(&metrics)),
+            metrics,
+        };
+        let reader = Reader::new(
+            Arc::new(inlet),
+            "signins".into(),
+            "0".into(),
+            position,
+            start,
+        );
+        (reader, inbox)
+    }
+
+    const EXTENT: Extent = Extent {
+        begin: 0,
+        last: 9,
+        empty: false,
+    };
+
+    #[tokio::test]
+    async fn being_beyond_the_end_is_believed_only_after_a_minute() {
+        let stop = CancellationToken::new();
+        let (mut reader, _inbox) = reader(Some(50), Start::Latest);
+        assert!(reader.ahead_since.is_none());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+        reader.ahead_since = reader.ahead_since.and_then(|t| t.checked_sub(AHEAD_MAX));
+        let Err(Ended::Failed(error)) = reader.begin(&EXTENT, &stop).await else {
+            panic!("not believed");
+        };
+        assert!(
+            error.to_string().contains("up to 50, but it ends at 9"),
+            "{error}"
+        );
+        // The properties had lagged after all.
+        let caught_up = Extent { last: 50, ..EXTENT };
+        assert!(reader.begin(&caught_up, &stop).await.is_ok());
+        assert!(reader.begin(&EXTENT, &stop).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn only_the_first_latest_is_marked() {
+        let stop = CancellationToken::new();
+        let (mut latest, mut inbox) = reader(None, Start::Latest);
+        assert!(latest.begin(&EXTENT, &stop).await.is_ok());
+        let grown = Extent { last: 20, ..EXTENT };
+        assert!(latest.begin(&grown, &stop).await.is_ok());
+        assert_eq!(inbox.try_recv().unwrap().source.sequence, 9);
+        assert!(inbox.try_recv().is_err());
+        assert_eq!(latest.position, Some(9));
+
+        let (mut earliest, mut inbox) = reader(None, Start::Earliest);
+        assert!(earliest.begin(&EXTENT, &stop).await.is_ok());
+        assert!(inbox.try_recv().is_err());
+        assert_eq!(earliest.position, Some(-1));
     }
 }
