@@ -61,6 +61,9 @@ pub(super) struct Reader {
 enum Ended {
     /// We were told to stop, or nobody takes messages any more.
     Stopped,
+    /// The link worked, but can no longer be checked: the SDK keeps the token
+    /// that its management client began with, and that one ran out.
+    Expired,
     /// Nothing came, and the partition does not prove to be idle.
     Silent,
     /// Something failed.
@@ -108,13 +111,13 @@ impl Reader {
     /// When the consumer group does not exist and never did.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), EventHubsError> {
         loop {
-            self.slot.set_state(LinkState::Opening);
             let opened = Instant::now();
             let mut proven_at = opened;
             let ended = self.one_link(&stop, &mut proven_at).await;
             let mut wait = self.backoff.after(proven_at.duration_since(opened));
             match ended {
                 Ended::Stopped => return Ok(()),
+                Ended::Expired => continue,
                 Ended::Silent => {
                     let problem = "nothing came, and the partition is not known to be idle";
                     self.reopening("silent", LinkState::Waiting, problem, wait);
@@ -130,7 +133,7 @@ impl Reader {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = sleep(wait) => {}
+                () = sleep(wait) => self.slot.set_state(LinkState::Opening),
             }
         }
     }
@@ -322,10 +325,16 @@ impl Reader {
                     .properties(position, extent.last, Timestamp::now());
                 Ok(extent.last)
             }
-            Err(Ended::Stopped) => Err(Ended::Stopped),
-            // Whatever the reason, such as a token that ran out on the
-            // management link: a new link shows what is the matter.
-            Err(Ended::Silent | Ended::Failed(_)) => Err(Ended::Silent),
+            Err(Ended::Failed(EventHubsError::Unauthorized { .. })) => Err(Ended::Expired),
+            // Whatever the reason, a new link shows what is the matter.
+            Err(Ended::Failed(error)) => {
+                tracing::debug!(
+                    eventhub.name = %self.hub, eventhub.partition = %self.partition, %error,
+                    "a silent link cannot be checked"
+                );
+                Err(Ended::Silent)
+            }
+            Err(ended) => Err(ended),
         }
     }
 
