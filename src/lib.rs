@@ -12,11 +12,11 @@
 
 pub mod model;
 
+pub mod console;
 pub mod ingest;
 pub mod policy;
-pub mod store;
 pub mod respond;
-pub mod console;
+pub mod store;
 
 pub mod cli;
 pub mod telemetry;
