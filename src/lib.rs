@@ -12,14 +12,20 @@
 
 pub mod model;
 
-pub mod console;
 pub mod ingest;
+pub mod detect;
 pub mod policy;
-pub mod respond;
+pub mod engine;
+pub mod pipeline;
 pub mod store;
+pub mod respond;
+pub mod console;
 
-pub mod cli;
+pub mod ruleset;
+pub mod config;
 pub mod telemetry;
+pub mod daemon;
+pub mod cli;
 
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -216,6 +216,12 @@ impl Metrics {
         )
     }
 
+    /// `evictd_ingest_lost_total{hub}`: messages that retention dropped before
+    /// they were read.
+    pub fn ingest_lost(&self, hub: &str) -> Counter {
+        self.counter("evictd_ingest_lost_total", &[("hub", hub)])
+    }
+
     /// `evictd_policy_reloads_total{result}`; `result` is `ok` or `failed`.
     pub fn policy_reloads(&self, result: &'static str) -> Counter {
         self.counter("evictd_policy_reloads_total", &[("result", result)])
@@ -362,6 +368,11 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'c',
         "evictd_ingest_reopened_total",
         "Receivers reopened, by reason",
+    ),
+    (
+        'c',
+        "evictd_ingest_lost_total",
+        "Messages that retention dropped before they were read",
     ),
     (
         'c',

@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The commands. `run` starts the daemon; the others speak to a running one or
+//! work on files.
+
+pub mod cases;
+pub mod client;
+pub mod output;
+pub mod quarantine;
+pub mod replay;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::Event;
 
 pub mod entra;
+pub mod eventhub;
+pub mod recorded;
 
 /// One message read from a partition and decoded.
 #[derive(Debug, Clone)]

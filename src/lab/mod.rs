@@ -4,7 +4,16 @@
 //! stand-ins cannot share its mistakes, and nothing outside `lab` depends on
 //! it: default features contain no stand-in.
 
+pub mod demo;
 pub mod entra;
 pub mod graph;
+mod harness;
 pub mod hub;
+mod narrator;
 pub mod pki;
+pub mod records;
+pub mod scenario;
+pub mod serve;
+mod wire;
+
+pub use harness::{HUB, Lab, Transport};

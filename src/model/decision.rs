@@ -81,6 +81,9 @@ pub struct PolicyVerdict {
     pub policy: PolicyName,
     /// Its mode.
     pub mode: Mode,
+    /// The start of the window that was scored; a signal at this very time is
+    /// outside.
+    pub window_start: Timestamp,
     /// The end of the window that was scored: the time of a signal.
     pub window_end: Timestamp,
     /// 0–100.

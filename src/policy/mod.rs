@@ -1,1 +1,154 @@
-//! Placeholder.
+//! Policies: how much each signal weighs, and what to do at which score.
+//!
+//! ```text
+//! *.yaml ─► yaml (tree with places) ─► compile (all problems at once) ─► PolicySet
+//! PolicySet ─► score (signals → verdict) ─► guard (admit, demote, refuse)
+//! ```
+//!
+//! Architecture invariant: a [`PolicySet`] is immutable and complete. It is
+//! compiled whole or not at all, so a daemon that reloads keeps the last good
+//! set; and nothing here knows a detector, reads a clock or does I/O.
+
+pub mod guard;
+pub mod score;
+
+mod compile;
+mod explain;
+mod fields;
+mod problem;
+mod scope;
+mod shipped;
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::model::{ActionKind, Family, Intent, Mode, PolicyName, SignalName};
+
+pub use explain::explain;
+pub use guard::{Guard, Situation};
+pub use problem::{Place, PolicyErrors, Problem};
+pub use scope::{Scope, UserList};
+pub use shipped::shipped;
+pub use score::evaluate;
+
+/// A policy file that was read: the input of [`PolicySet::compile`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// How messages name it, e.g. `policies/stolen-session.yaml`.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// A signal that some detector can raise. The caller knows the detectors;
+/// policies are checked against this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownSignal {
+    /// Its name.
+    pub name: &'static str,
+    /// The kind of evidence it is.
+    pub family: Family,
+}
+
+/// Everything that decides, compiled from one set of files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySet {
+    /// The policies by file name; at least one.
+    pub policies: Vec<Policy>,
+    /// What stands between a decision and an action.
+    pub guard: Guard,
+    /// Twelve hex digits, the same for the same texts wherever they lie.
+    pub hash: Box<str>,
+    /// What compiles but may not be meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// One policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Unique in its set.
+    pub name: PolicyName,
+    /// For a human; may be empty.
+    pub description: Box<str>,
+    /// Whom to ask about it; may be empty.
+    pub owner: Box<str>,
+    /// What it may do at most.
+    pub mode: Mode,
+    /// How far apart signals may be to count together, 1 m to 72 h.
+    pub window: SignedDuration,
+    /// Whom it is about.
+    pub scope: Scope,
+    /// The signals it weighs; at least one.
+    pub weights: BTreeMap<SignalName, Weight>,
+    /// Highest `at` first, each `at` once; at least one.
+    pub rungs: Vec<Rung>,
+}
+
+/// What a signal counts in one policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// The kind of evidence. Taken from the catalogue when the policy is
+    /// compiled, so that what was checked then holds when it scores.
+    pub family: Family,
+    /// 1–100: the probability, in percent, that the signal alone means theft.
+    pub weight: u8,
+}
+
+/// At this score, do this.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rung {
+    /// The score it asks for, 1–100.
+    pub at: u8,
+    /// How many families must have contributed, from 1.
+    pub families: u8,
+    /// Do or ask.
+    pub intent: Intent,
+    /// What, in the order written; at least one, each once.
+    pub actions: Vec<ActionKind>,
+}
+
+/// The terms of a question to a human.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// How many different people must say yes, 1–5.
+    pub approvers: u8,
+    /// How long the question stands, in seconds; silence is a no.
+    pub expires_seconds: u32,
+}
+
+impl Default for Ask {
+    /// One person within half an hour.
+    fn default() -> Self {
+        Self {
+            approvers: 1,
+            expires_seconds: 30 * 60,
+        }
+    }
+}
+
+impl Ask {
+    /// The terms on which a human is asked about a rung: its own, or the
+    /// default for a rung that would act but for its policy's mode or the
+    /// guard.
+    pub fn of(intent: &Intent) -> Self {
+        match *intent {
+            Intent::Do => Self::default(),
+            Intent::Ask {
+                approvers,
+                expires_seconds,
+            } => Self {
+                approvers,
+                expires_seconds,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod compile_tests;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod shipped_tests;

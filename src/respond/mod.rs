@@ -12,4 +12,5 @@
 pub mod credential;
 pub mod graph;
 pub mod lanes;
+pub mod lifecycle;
 pub mod outbox;

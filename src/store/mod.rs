@@ -6,16 +6,31 @@
 //! queue: an action that is not in it is not done.
 
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod cases;
+mod commit;
+mod judgement;
+mod memory;
+mod outbox;
+mod quarantine;
+mod schema;
+mod settings;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use self::sqlite::Database;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
     ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Signal, UserId, UserMemory,
     UserRef,
 };
+use crate::respond::lifecycle::IllegalTransition;
 
 /// How far a partition has been read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +101,9 @@ pub struct Committed {
     pub queued: u32,
     /// Quarantined records dropped to keep the bound.
     pub quarantine_dropped: u64,
+    /// Signals left out because their case holds as many as it may, or is not
+    /// there.
+    pub signals_dropped: u32,
 }
 
 /// An action the responder has claimed: it is `sending` until settled.
@@ -139,6 +157,27 @@ pub enum Judgement {
     Deny,
 }
 
+impl Judgement {
+    /// The name used in JSON and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl FromStr for Judgement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Approve, Self::Deny]
+            .into_iter()
+            .find(|judgement| judgement.as_str() == text)
+            .ok_or_else(|| format!("{text:?} is not a judgement"))
+    }
+}
+
 /// Why a judgement was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
@@ -176,6 +215,12 @@ pub enum JudgeError {
     Store(#[from] StoreError),
 }
 
+impl From<rusqlite::Error> for JudgeError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -201,9 +246,50 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// Another instance has taken the partition over since: this one must not
+    /// commit for it.
+    #[error("partition {partition} of {hub} belongs to epoch {found} now; ours is {epoch}")]
+    Fenced {
+        /// The event hub.
+        hub: String,
+        /// The partition.
+        partition: String,
+        /// The epoch of the commit that was refused.
+        epoch: i64,
+        /// The epoch in the row.
+        found: i64,
+    },
+    /// An action cannot take the step that was asked of it.
+    #[error("action {action}: {step}")]
+    Illegal {
+        /// The action.
+        action: ActionId,
+        /// Where it is and what was asked of it.
+        step: IllegalTransition,
+    },
+    /// An action was settled as something that settles nothing.
+    #[error("action {action} cannot be settled as {state}")]
+    NoSettlement {
+        /// The action.
+        action: ActionId,
+        /// What it was to be settled as.
+        state: ActionState,
+    },
+    /// No such action.
+    #[error("no action {action}")]
+    NoSuchAction {
+        /// What was given.
+        action: ActionId,
+    },
+    /// The disk is full. Nothing of the transaction was written.
+    #[error("the store's disk is full")]
+    Full,
+    /// The database cannot be written.
+    #[error("the store's files are read-only")]
+    ReadOnly,
     /// SQLite said so.
     #[error("store: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// The schema could not be brought up to date.
     #[error("store schema: {0}")]
     Migration(#[from] rusqlite_migration::Error),
@@ -218,6 +304,44 @@ pub enum StoreError {
     /// The store's thread is gone.
     #[error("the store has stopped")]
     Stopped,
+}
+
+impl StoreError {
+    /// Whether the same may succeed later without anybody else's doing more
+    /// than freeing or mending the disk: worth trying again.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Full | Self::ReadOnly | Self::Sqlite(_) | Self::Io { .. }
+        )
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::{Error as E, ErrorCode as C};
+        match error.sqlite_error_code() {
+            Some(C::DiskFull) => return Self::Full,
+            Some(C::ReadOnly) => return Self::ReadOnly,
+            Some(C::DatabaseCorrupt | C::NotADatabase) => {
+                return Self::Corrupt {
+                    what: "the database file".to_owned(),
+                    reason: error.to_string(),
+                };
+            }
+            _ => {}
+        }
+        match error {
+            E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::Utf8Error(..) => Self::Corrupt {
+                what: "a row".to_owned(),
+                reason: error.to_string(),
+            },
+            error => Self::Sqlite(error),
+        }
+    }
 }
 
 /// A pause of all effects, kept across restarts.
@@ -260,57 +384,147 @@ pub struct QuarantineRow {
 }
 
 /// The store. Cheap to clone; every clone is the same store.
+///
+/// Each verb hands its work to one of two threads and waits for the answer.
+/// A caller that stops waiting does not undo it. Dropping the last clone
+/// finishes what was handed over, which blocks for the length of a commit or
+/// two, and then frees the state directory.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    database: Arc<Database>,
+}
 
-#[allow(
-    clippy::todo,
-    unused_variables,
-    missing_docs,
-    reason = "a sketch of the verbs"
-)]
 impl Store {
+    /// Opens the store in a state directory, creating both if need be and
+    /// bringing an older schema up to date.
+    ///
+    /// # Errors
+    /// `InUse` when another process holds the directory; `Migration` when the
+    /// schema is newer than this evictd; `Corrupt` when the file is no
+    /// database; otherwise what the file system said.
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
-        todo!()
+        let directory = directory.to_owned();
+        let database = tokio::task::spawn_blocking(move || Database::open(&directory))
+            .await
+            .map_err(|_| StoreError::Stopped)??;
+        Ok(Self {
+            database: Arc::new(database),
+        })
     }
+
+    /// How far each partition was committed.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn positions(&self) -> Result<Vec<Position>, StoreError> {
-        todo!()
+        self.database.read(|db| commit::positions(db)).await
     }
-    /// In the order asked for.
+
+    /// What is remembered of these users, in the order asked for.
+    ///
+    /// # Errors
+    /// `Corrupt` when a memory does not decode; otherwise when the store
+    /// cannot be read.
     pub async fn memories(&self, users: Vec<UserId>) -> Result<Vec<Remembered>, StoreError> {
-        todo!()
+        // On the writer's connection: a list must not delay the pipeline.
+        self.database
+            .write(move |db| memory::load(db, &users))
+            .await
     }
+
+    /// Writes all that a batch changed, in one transaction. Committing it
+    /// again with the versions that are stored then changes nothing but them.
+    /// `now` is when it is committed: what is queued is queued then, and
+    /// questions stand from then.
+    ///
+    /// # Errors
+    /// Nothing is written then. `Conflict`: a memory changed since it was
+    /// loaded. `Fenced`: the partition belongs to another instance. `Full`:
+    /// the disk is.
     pub async fn commit(&self, commit: Commit, now: Timestamp) -> Result<Committed, StoreError> {
-        todo!()
+        self.database
+            .write(move |db| commit::commit(db, &commit, now))
+            .await
     }
-    /// Claims up to `limit` due actions of these kinds: highest score first, then oldest.
+
+    /// Claims up to `limit` due actions of these kinds, at most 1,000: highest
+    /// score first, then oldest. They are `sending` until settled.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is claimed then.
     pub async fn claim(
         &self,
         kinds: &'static [ActionKind],
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError> {
-        todo!()
+        self.database
+            .write(move |db| outbox::claim(db, kinds, limit, now))
+            .await
     }
+
+    /// Writes what became of claimed actions, all or none.
+    ///
+    /// # Errors
+    /// `Illegal`, `NoSettlement` or `NoSuchAction` when a settlement makes no
+    /// sense; otherwise when the store cannot be written.
     pub async fn settle(
         &self,
         settlements: Vec<Settlement>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        todo!()
+        self.database
+            .write(move |db| outbox::settle(db, &settlements, now))
+            .await
     }
+
     /// At start: what was `sending` when the process died is queued again.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
     pub async fn release_claims(&self, now: Timestamp) -> Result<u64, StoreError> {
-        todo!()
+        self.database
+            .write(move |db| outbox::release_claims(db, now))
+            .await
     }
-    /// Newest first, without decisions and signals.
+
+    /// The last-opened cases, newest first, at most 10,000, without decisions
+    /// and signals.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn cases(&self, limit: usize) -> Result<Vec<CaseView>, StoreError> {
-        todo!()
+        self.database
+            .read(move |db| {
+                let snapshot = db.transaction()?;
+                cases::list(&snapshot, limit)
+            })
+            .await
     }
-    /// One case whole, by id or a prefix of at least four hex digits.
+
+    /// One case whole, by id or a prefix of at least four hex digits, dashes
+    /// where one likes.
+    ///
+    /// # Errors
+    /// `NoSuchCase`, `Ambiguous`, or `Store` when the store cannot be read.
     pub async fn case(&self, prefix: &str) -> Result<CaseView, JudgeError> {
-        todo!()
+        let prefix = prefix.to_owned();
+        self.database
+            .read(move |db| {
+                let snapshot = db.transaction()?;
+                let case = cases::find(&snapshot, &prefix)?;
+                Ok(cases::view(&snapshot, &case)?)
+            })
+            .await
     }
+
+    /// Takes a human's word on every action of the case that waits for one. A
+    /// no is final at once; a yes queues what as many different people as
+    /// needed have said yes to.
+    ///
+    /// # Errors
+    /// See [`JudgeError`]; nothing was taken down then.
     pub async fn judge(
         &self,
         prefix: &str,
@@ -318,30 +532,76 @@ impl Store {
         by: &str,
         now: Timestamp,
     ) -> Result<CaseView, JudgeError> {
-        todo!()
+        let (prefix, by) = (prefix.to_owned(), by.to_owned());
+        self.database
+            .write(move |db| judgement::judge(db, &prefix, judgement, &by, now))
+            .await
     }
+
     /// Denies what nobody answered in time; returns how many.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
     pub async fn expire(&self, now: Timestamp) -> Result<u64, StoreError> {
-        todo!()
+        self.database
+            .write(move |db| judgement::expire(db, now))
+            .await
     }
+
+    /// The pause, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn paused(&self) -> Result<Option<Pause>, StoreError> {
-        todo!()
+        self.database.read(|db| settings::paused(db)).await
     }
+
+    /// Pauses or resumes.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
     pub async fn set_pause(&self, pause: Option<Pause>) -> Result<(), StoreError> {
-        todo!()
+        self.database
+            .write(move |db| settings::set_pause(db, pause.as_ref()))
+            .await
     }
-    /// How many unattended actions' users were ordered since then: the guard's budget.
+
+    /// The guard's budget: for each user acted on without a human since then
+    /// (that moment included), when last; ascending.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn acted_since(&self, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
-        todo!()
+        self.database
+            .read(move |db| outbox::acted_since(db, since))
+            .await
     }
+
+    /// What the outbox and the quarantine hold.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn stats(&self) -> Result<OutboxStats, StoreError> {
-        todo!()
+        self.database
+            .read(|db| {
+                let snapshot = db.transaction()?;
+                outbox::stats(&snapshot)
+            })
+            .await
     }
+
+    /// Up to `limit` quarantined records with ids beyond `after`, at most
+    /// 1,000, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn quarantine(
         &self,
         after: i64,
         limit: usize,
     ) -> Result<Vec<QuarantineRow>, StoreError> {
-        todo!()
+        self.database
+            .read(move |db| quarantine::read(db, after, limit))
+            .await
     }
 }

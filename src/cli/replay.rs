@@ -1,0 +1,188 @@
+//! `evictd replay`: the daemon's engine over recorded records, doing nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{self, Format, escape};
+use crate::config::IntelConfig;
+use crate::detect::intel::Intel;
+use crate::engine;
+use crate::ingest::recorded;
+use crate::model::{Admission, Decision, Effect, UserId, UserMemory};
+use crate::policy::{self, PolicySet, Situation};
+use crate::ruleset;
+
+/// Arguments of `evictd replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evictd replay sign-ins.ndjson
+  evictd replay --policies ./policies --format json sign-ins.ndjson | jq .decisions
+  zcat capture.ndjson.gz | evictd replay -
+
+Reads NDJSON of records, of Event Hubs envelopes ({\"records\":[…]}) or of test
+cases that hold a record under \"log\", and JSON arrays of these.")]
+pub struct ReplayArgs {
+    /// Directory of policies; without it the shipped ones.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    #[command(flatten)]
+    intel: IntelConfig,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// The records; `-` reads standard input.
+    #[arg(value_name = "FILE|-", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// What a replay found; `--format json` prints it.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    records: u64,
+    events: u64,
+    duplicates: u64,
+    passed_over: BTreeMap<&'static str, u64>,
+    quarantined: Vec<Unread>,
+    signals: BTreeMap<String, u64>,
+    effects: BTreeMap<&'static str, u64>,
+    protected: u64,
+    decisions: Vec<Decision>,
+}
+
+/// A record that could not be decoded.
+#[derive(Debug, Serialize)]
+struct Unread {
+    file: String,
+    line: usize,
+    reason: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When a file cannot be read or a policy does not compile. Records that do
+/// not decode are reported, not errors.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+    let policies = ruleset::load(args.policies.as_deref())?;
+    let intel = args.intel.load()?;
+    let mut replay = Replay { policies, intel, memories: HashMap::new(), report: Report::default() };
+    for file in &args.files {
+        replay.file(file).with_context(|| file.display().to_string())?;
+    }
+    match args.format {
+        Format::Json => output::json(&replay.report),
+        Format::Text => output::print(|out| print_report(out, &replay.report)),
+    }
+}
+
+struct Replay {
+    policies: PolicySet,
+    intel: Intel,
+    memories: HashMap<UserId, UserMemory>,
+    report: Report,
+}
+
+impl Replay {
+    fn file(&mut self, path: &Path) -> anyhow::Result<()> {
+        if path == Path::new("-") {
+            return self.read(std::io::stdin().lock(), "standard input");
+        }
+        let file = File::open(path).context("cannot be read")?;
+        self.read(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
+    }
+
+    fn read(&mut self, reader: impl BufRead, name: &str) -> anyhow::Result<()> {
+        recorded::read(reader, |located| self.take(located, name))?;
+        Ok(())
+    }
+
+    fn take(&mut self, located: recorded::Located, name: &str) {
+        let content = located.content;
+        let report = &mut self.report;
+        report.records +=
+            (content.events.len() + content.passed_over.len() + content.quarantined.len()) as u64;
+        for category in content.passed_over {
+            *report.passed_over.entry(category.0).or_default() += 1;
+        }
+        report.quarantined.extend(content.quarantined.into_iter().map(|record| Unread {
+            file: name.to_owned(),
+            line: located.line,
+            reason: record.reason,
+        }));
+        for (_, event) in content.events {
+            report.events += 1;
+            let memory = self.memories.entry(event.user().id.clone()).or_default();
+            let step = engine::step(memory, &event, &self.intel, &self.policies);
+            report.duplicates += u64::from(step.duplicate);
+            for signal in &step.signals {
+                *report.signals.entry(signal.name.to_string()).or_default() += 1;
+            }
+            let Some(mut decision) = step.decision else { continue };
+            // Recorded evidence is judged as if it had just happened.
+            let situation = Situation { now: decision.at, paused: false, acts_last_hour: 0 };
+            engine::admit(&mut decision, &self.policies, &situation);
+            *report.effects.entry(decision.effect.as_str()).or_default() += 1;
+            report.protected += u64::from(matches!(decision.admission, Admission::Refused(_)));
+            report.decisions.push(decision);
+        }
+    }
+}
+
+fn print_report(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
+    for decision in &report.decisions {
+        print_decision(out, decision)?;
+    }
+    for unread in &report.quarantined {
+        writeln!(out, "{}:{}: not decoded: {}", escape(&unread.file), unread.line, escape(&unread.reason))?;
+    }
+    let passed_over: u64 = report.passed_over.values().sum();
+    writeln!(
+        out,
+        "{} records: {} events ({} delivered again), {} of other categories, {} not decoded",
+        report.records, report.events, report.duplicates, passed_over, report.quarantined.len()
+    )?;
+    let count = |effect: Effect| report.effects.get(effect.as_str()).copied().unwrap_or(0);
+    writeln!(
+        out,
+        "{} decisions: {} act, {} ask, {} shadow ({} on protected accounts); nothing was done",
+        report.decisions.len(),
+        count(Effect::Act),
+        count(Effect::Ask),
+        count(Effect::Shadow),
+        report.protected
+    )
+}
+
+/// One decision with its reasons.
+pub(super) fn print_decision(out: &mut dyn Write, decision: &Decision) -> std::io::Result<()> {
+    let who = if decision.user.principal_name.is_empty() {
+        decision.user.id.as_str()
+    } else {
+        &decision.user.principal_name
+    };
+    writeln!(
+        out,
+        "{}  {}  {:>3}  {}",
+        decision.at,
+        output::effect(decision.effect),
+        decision.score,
+        escape(who)
+    )?;
+    for signal in &decision.signals {
+        writeln!(out, "    {:<24} {}", escape(signal.name.as_str()), escape(&signal.evidence.to_string()))?;
+    }
+    for verdict in decision.verdicts.iter().filter(|v| v.rung.is_some()) {
+        writeln!(out, "    {}", escape(&policy::explain(verdict)))?;
+    }
+    match decision.admission {
+        Admission::Admitted => Ok(()),
+        Admission::Demoted(reason) => writeln!(out, "    guard: a human is asked first ({reason})"),
+        Admission::Refused(reason) => writeln!(out, "    guard: refused ({reason})"),
+    }
+}

@@ -1,0 +1,413 @@
+//! Starts the stages, keeps them, and stops them in order.
+//!
+//! Everything that can fail at start fails before anything is read: policies,
+//! lists, the store, the credential, the ports. Then receivers → pipeline →
+//! responder → console run until a signal, or until one of them ends early,
+//! which stops the rest and the process non-zero. Stopping goes the same way,
+//! each stage draining into the next, within [`STOP_WITHIN`].
+
+mod reload;
+mod systemd;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use azure_core::credentials::TokenCredential;
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::reload::Serving;
+use crate::config::{Config, VERSION};
+use crate::console::control::{About, Control, Desk, Partition, Retried};
+use crate::console::health::{Component, Health};
+use crate::console::pages;
+use crate::ingest::eventhub::{Inlet, LagBoard, receive};
+use crate::ingest::{Source, entra};
+use crate::model::UserRef;
+use crate::pipeline::{Pipeline, Request};
+use crate::respond::credential::{Authority, Credential};
+use crate::respond::graph::{GraphClient, http_client};
+use crate::respond::outbox::Responder;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// The whole stop: SIGTERM drains within it, and the unit allows 15 s.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// What the stages before the responder may take of it, so that requests in
+/// flight keep their share.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// Decoded messages between receivers and pipeline. A full channel stops the
+/// receivers, whose link credit then stops the broker.
+const INBOX_MESSAGES_MAX: usize = 512;
+/// Requests of the console that wait for the pipeline.
+const REQUESTS_MAX: usize = 16;
+/// How often gauges that age by themselves are published.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    http: SocketAddr,
+    serving: Arc<Serving>,
+    stages: Stages,
+}
+
+/// The tasks, in the order they stop.
+#[derive(Debug)]
+struct Stages {
+    receivers: Stage,
+    pipeline: Stage,
+    responder: Stage,
+    console: Stage,
+}
+
+/// One task and what stops it.
+#[derive(Debug)]
+struct Stage {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Stage {
+    fn spawn<F>(name: &'static str, stop: CancellationToken, work: F) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        Self { name, stop, task: tokio::spawn(work) }
+    }
+
+    /// Ends when the task does, which is early: nobody told it to.
+    async fn ends_early(&mut self) -> anyhow::Error {
+        match (&mut self.task).await {
+            Ok(Ok(())) => anyhow!("{} ended without being told to", self.name),
+            Ok(Err(error)) => error.context(format!("{} failed", self.name)),
+            Err(error) => anyhow!("{} panicked: {error}", self.name),
+        }
+    }
+
+    /// Tells the task to stop and gives it some time to drain.
+    async fn stop(self, within: Duration) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let abort = self.task.abort_handle();
+        match tokio::time::timeout(within, self.task).await {
+            Ok(Ok(ended)) => ended.with_context(|| format!("{} failed while stopping", self.name)),
+            // Cancelled or panicked: it is gone, and what it held is in the store.
+            Ok(Err(error)) if error.is_panic() => bail!("{} panicked: {error}", self.name),
+            Ok(Err(_)) => Ok(()),
+            Err(_) => {
+                abort.abort();
+                bail!("{} did not drain within {} s", self.name, within.as_secs())
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// Starts every stage.
+    ///
+    /// # Errors
+    /// Whatever is wrong with configuration, policies, lists, store, credential
+    /// or ports, named exactly. What is wrong with the network is not an error:
+    /// the receivers and the responder try for as long as it takes.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::new()?;
+        let health = Arc::new(Health::new(Timestamp::now()));
+        let serving = Arc::new(Serving::load(&config, Arc::clone(&health), Arc::clone(&metrics))?);
+        let http = http_client(config.graph.ca_file.as_deref())?;
+        let credential = credential(&config, http.clone())?;
+        let endpoint = config.graph.endpoint.parse().context("graph.endpoint")?;
+        let graph = GraphClient::new(endpoint, http, Arc::clone(&credential))?;
+        let listener = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: cannot listen at {}", config.http.listen))?;
+        let address = listener.local_addr()?;
+        let store = Store::open(&config.state)
+            .await
+            .with_context(|| format!("state: {}", config.state.display()))?;
+        let control = Control::bind(&config.control.socket, config.control.group.as_deref())?;
+        let released = store.release_claims(Timestamp::now()).await?;
+        if released > 0 {
+            tracing::info!(actions = released, "actions that were on the wire when the last run ended are sent again");
+        }
+        let paused = store.paused().await?.is_some();
+        metrics.paused.set(f64::from(u8::from(paused)));
+        health.set_ready(Component::Store, true, "");
+        let parts = Parts {
+            paused: Arc::new(AtomicBool::new(paused)),
+            wake: Arc::new(Notify::new()),
+            board: LagBoard::new(Arc::clone(&metrics)),
+            config: Arc::new(config),
+            http: address,
+            store,
+            metrics,
+            health,
+            serving: Arc::clone(&serving),
+        };
+        let stages = parts.spawn(credential, graph, listener, control).await?;
+        Ok(Self { http: address, serving, stages })
+    }
+
+    /// Where health and metrics are served.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Reads policies and lists again, as SIGHUP does.
+    ///
+    /// # Errors
+    /// When they do not compile; the last good ones go on serving.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        self.serving.reload()
+    }
+
+    /// Ends when a stage ends early, with the reason.
+    pub async fn failure(&mut self) -> anyhow::Error {
+        let Stages { receivers, pipeline, responder, console } = &mut self.stages;
+        tokio::select! {
+            error = receivers.ends_early() => error,
+            error = pipeline.ends_early() => error,
+            error = responder.ends_early() => error,
+            error = console.ends_early() => error,
+        }
+    }
+
+    /// Stops in order: nothing more is received, what was received is
+    /// committed, what is on the wire is answered, then the console goes.
+    ///
+    /// # Errors
+    /// When a stage fails while it drains. Nothing is lost by that: the
+    /// position moves only with what was committed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + STOP_WITHIN;
+        let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
+        let Stages { receivers, pipeline, responder, console } = self.stages;
+        let mut outcome = Ok(());
+        // The receivers hold the only senders; when they are gone the pipeline
+        // finishes what the channel still holds and ends.
+        outcome = outcome.and(receivers.stop(DRAIN_WITHIN).await);
+        outcome = outcome.and(pipeline.stop(left().min(DRAIN_WITHIN)).await);
+        outcome = outcome.and(responder.stop(left()).await);
+        outcome.and(console.stop(left().max(Duration::from_millis(500))).await)
+    }
+}
+
+/// What the stages are made of.
+struct Parts {
+    config: Arc<Config>,
+    http: SocketAddr,
+    store: Store,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    serving: Arc<Serving>,
+    board: Arc<LagBoard>,
+    paused: Arc<AtomicBool>,
+    wake: Arc<Notify>,
+}
+
+impl Parts {
+    async fn spawn(
+        self,
+        credential: Arc<Credential>,
+        graph: GraphClient,
+        listener: TcpListener,
+        control: Control,
+    ) -> anyhow::Result<Stages> {
+        let (out, inbox) = mpsc::channel(INBOX_MESSAGES_MAX);
+        let (ask, requests) = mpsc::channel(REQUESTS_MAX);
+        let positions = self.store.positions().await?;
+        let positions = positions
+            .into_iter()
+            .map(|p| Source { hub: p.hub, partition: p.partition, sequence: p.sequence })
+            .collect();
+        let inlet = Inlet {
+            config: Arc::new(self.config.event_hubs.clone()),
+            credential: credential as Arc<dyn TokenCredential>,
+            decode: entra::decode,
+            out,
+            metrics: Arc::clone(&self.metrics),
+            board: Arc::clone(&self.board),
+        };
+        let pipeline = Pipeline {
+            store: self.store.clone(),
+            policies: self.serving.policies(),
+            intel: self.serving.intel(),
+            inbox,
+            requests,
+            wake: Arc::clone(&self.wake),
+            paused: Arc::clone(&self.paused),
+            health: Arc::clone(&self.health),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let policies = self.serving.policies();
+        let responder = Responder {
+            store: self.store.clone(),
+            graph,
+            guard: Arc::new(move |user: &UserRef| policies.borrow().guard.before_call(user)),
+            metrics: Arc::clone(&self.metrics),
+            paused: Arc::clone(&self.paused),
+        };
+        let wake = Arc::clone(&self.wake);
+        let token = CancellationToken::new;
+        let stop = token();
+        let receivers = Stage::spawn("receivers", stop.clone(), receive(inlet, positions, stop));
+        let pipeline = Stage::spawn("pipeline", token(), pipeline.run());
+        let stop = token();
+        let responder = Stage::spawn("responder", stop.clone(), async move {
+            responder.run(stop, wake).await;
+            Ok(())
+        });
+        let stop = token();
+        let console = Stage::spawn("console", stop.clone(), self.console(listener, control, ask, stop));
+        Ok(Stages { receivers, pipeline, responder, console })
+    }
+
+    /// The pages, the control socket, the watchdog and the gauges that age.
+    async fn console(
+        self,
+        listener: TcpListener,
+        control: Control,
+        ask: mpsc::Sender<Request>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let pages = pages::router(Arc::clone(&self.health), Arc::clone(&self.metrics));
+        let serve_pages = {
+            let stop = stop.clone();
+            axum::serve(listener, pages)
+                .with_graceful_shutdown(async move { stop.cancelled().await })
+                .into_future()
+        };
+        let tick = tick(
+            Arc::clone(&self.board),
+            Arc::clone(&self.health),
+            self.config.event_hubs.hubs.len(),
+            stop.clone(),
+        );
+        let watchdog = systemd::watchdog(Arc::clone(&self.health), stop.clone());
+        let serve_control = control.serve(self.desk(ask), stop);
+        let (pages, control, (), ()) = tokio::join!(serve_pages, serve_control, tick, watchdog);
+        pages.context("the health and metrics listener")?;
+        control.context("the control socket")
+    }
+
+    fn desk(self, ask: mpsc::Sender<Request>) -> Desk {
+        let since = Timestamp::now();
+        let policies = self.serving.policies();
+        let board = self.board;
+        let http = self.http.to_string();
+        let serving = self.serving;
+        Desk {
+            store: self.store,
+            wake: self.wake,
+            paused: self.paused,
+            health: self.health,
+            metrics: self.metrics,
+            about: Box::new(move || About {
+                version: VERSION.to_owned(),
+                since,
+                http: http.clone(),
+                policy_set: policies.borrow().hash.to_string(),
+                partitions: board.snapshot(Timestamp::now()).into_iter().map(shown).collect(),
+            }),
+            retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
+            reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
+        }
+    }
+}
+
+fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
+    Partition {
+        hub: status.hub.to_string(),
+        partition: status.partition.to_string(),
+        state: status.state.as_str().to_owned(),
+        sequence: status.sequence,
+        lag_seconds: status.lag_seconds,
+    }
+}
+
+async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, String> {
+    let stopping = || "the daemon is stopping".to_owned();
+    let (reply, answer) = oneshot::channel();
+    ask.send(Request::Retry { id, reply }).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())?
+}
+
+async fn tick(board: Arc<LagBoard>, health: Arc<Health>, hubs: usize, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {
+                let now = Timestamp::now();
+                board.publish(now);
+                report(&board, &health, hubs, now);
+            }
+        }
+    }
+}
+
+/// Receivers are ready when every hub's partitions are known and attached.
+fn report(board: &LagBoard, health: &Health, hubs: usize, now: Timestamp) {
+    let partitions = board.snapshot(now);
+    let mut known: Vec<&str> = partitions.iter().map(|p| &*p.hub).collect();
+    known.dedup();
+    let attached = board.health();
+    match attached {
+        Ok(()) if known.len() == hubs => health.set_ready(Component::Receivers, true, ""),
+        Ok(()) => health.set_ready(Component::Receivers, false, "asking Event Hubs for the partitions"),
+        Err(reason) => health.set_ready(Component::Receivers, false, &reason),
+    }
+}
+
+fn credential(config: &Config, http: reqwest::Client) -> anyhow::Result<Arc<Credential>> {
+    let host = match &config.graph.authority {
+        Some(authority) => Some(authority.parse().context("graph.authority")?),
+        None => None,
+    };
+    let authority = Authority { tenant_id: Some(config.tenant.clone()), host };
+    Credential::new(config.credential.clone(), authority, http).context("credential")
+}
+
+/// `evictd run`: starts, obeys signals, stops.
+///
+/// # Errors
+/// When it cannot start, when a stage ends early, or when a stop does not drain.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let summary = config.to_string();
+    let mut daemon = Daemon::start(config).await?;
+    tracing::info!(version = VERSION, http = %daemon.http(), "evictd runs: {summary}");
+    systemd::ready(&summary);
+    let failure = loop {
+        tokio::select! {
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            _ = hangup.recv() => {
+                systemd::reloading();
+                let status = match daemon.reload() {
+                    Ok(()) => summary.clone(),
+                    Err(_) => format!("{summary}; the last reload failed, see the log"),
+                };
+                systemd::ready(&status);
+            }
+            error = daemon.failure() => break Some(error),
+        }
+    };
+    systemd::stopping();
+    tracing::info!("stopping: draining what was received");
+    let stopped = daemon.stop().await;
+    match failure {
+        Some(error) => Err(error),
+        None => stopped,
+    }
+}

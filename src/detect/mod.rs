@@ -1,0 +1,196 @@
+//! From an event to signals.
+//!
+//! A detector is a pure function of the event, the user's memory and the
+//! intelligence. It compares the event with everything remembered, before and
+//! after it in event time, and dates what it finds by the later half: so the
+//! same events raise the same signals in whatever order they arrive.
+//!
+//! Architecture invariant: no clock, no I/O, no failure. Missing values mean
+//! "unknown" and raise nothing.
+
+mod catalogue;
+mod client;
+mod network;
+mod risk;
+mod session;
+mod travel;
+
+pub mod intel;
+
+pub use catalogue::{CATALOGUE, SignalSpec, metric_label};
+
+use self::intel::Intel;
+use crate::model::{
+    Event, Evidence, Footprint, NetworkClass, Prefix, RecordId, Sighting, SignIn, Signal,
+    SignalName, UserMemory,
+};
+
+/// Everything the event raises, given what is remembered. Memory is not
+/// changed: the engine takes the signals in.
+pub fn run(event: &Event, memory: &UserMemory, intel: &Intel) -> Vec<Signal> {
+    match event {
+        Event::SignIn(sign_in) => {
+            let mut signals = Vec::new();
+            let seen = Seen::new(sign_in, intel);
+            network::detect(&seen, &mut signals);
+            if sign_in.succeeded() {
+                travel::detect(&seen, memory, &mut signals);
+                session::detect(&seen, memory, &mut signals);
+            }
+            signals
+        }
+        Event::RiskDetection(detection) => risk::detect(detection, memory),
+        // The aggregate follows from the detections, which are judged one by one.
+        Event::RiskyUser(_) => Vec::new(),
+    }
+}
+
+/// The trace that a successful sign-in leaves in memory; a failed one leaves
+/// none, since it says where an attacker is, not where the user is.
+pub fn footprint(event: &Event, intel: &Intel) -> Option<Footprint> {
+    match event {
+        Event::SignIn(sign_in) if sign_in.succeeded() => {
+            Some(Seen::new(sign_in, intel).footprint())
+        }
+        _ => None,
+    }
+}
+
+/// A sign-in with what the intelligence knows of its address.
+struct Seen<'a> {
+    sign_in: &'a SignIn,
+    prefix: Option<Prefix>,
+    class: NetworkClass,
+    client: Option<Box<str>>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(sign_in: &'a SignIn, intel: &Intel) -> Self {
+        Self {
+            sign_in,
+            prefix: sign_in.network.address.map(Prefix::of),
+            class: intel.class_of(&sign_in.network),
+            client: client::describe(sign_in),
+        }
+    }
+
+    fn sighting(&self) -> Sighting {
+        Sighting {
+            at: self.sign_in.at,
+            place: self.sign_in.network.place.clone(),
+            asn: self.sign_in.network.asn,
+            prefix: self.prefix,
+            class: self.class,
+        }
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint {
+            first: self.sign_in.at,
+            last: self.sign_in.at,
+            last_record: self.sign_in.record.clone(),
+            prefix: self.prefix,
+            asn: self.sign_in.network.asn,
+            class: self.class,
+            place: self.sign_in.network.place.clone(),
+            session: self.sign_in.session.clone(),
+            client: self.client.clone(),
+            interactive: self.sign_in.interactive,
+        }
+    }
+}
+
+/// A remembered footprint and the event, put in the order of event time.
+struct Pair<'a> {
+    earlier: End<'a>,
+    later: End<'a>,
+    /// The record that completes the pair: the later one.
+    record: &'a RecordId,
+}
+
+/// One end of a [`Pair`].
+struct End<'a> {
+    sighting: Sighting,
+    client: Option<&'a str>,
+    interactive: bool,
+}
+
+impl<'a> Pair<'a> {
+    /// The footprint's nearer end in time and the event. Where the event lies
+    /// inside the footprint's slot, the slot counts as earlier.
+    fn new(seen: &'a Seen<'_>, footprint: &'a Footprint) -> Self {
+        let here = End {
+            sighting: seen.sighting(),
+            client: seen.client.as_deref(),
+            interactive: seen.sign_in.interactive,
+        };
+        let footprint_is_later = footprint.first > seen.sign_in.at;
+        let at = if footprint_is_later {
+            footprint.first
+        } else {
+            footprint.last.min(seen.sign_in.at)
+        };
+        let there = End {
+            sighting: Sighting {
+                at,
+                place: footprint.place.clone(),
+                asn: footprint.asn,
+                prefix: footprint.prefix,
+                class: footprint.class,
+            },
+            client: footprint.client.as_deref(),
+            interactive: footprint.interactive,
+        };
+        if footprint_is_later {
+            Self {
+                earlier: here,
+                later: there,
+                record: &footprint.last_record,
+            }
+        } else {
+            Self {
+                earlier: there,
+                later: here,
+                record: &seen.sign_in.record,
+            }
+        }
+    }
+
+    fn seconds(&self) -> i64 {
+        self.later
+            .sighting
+            .at
+            .duration_since(self.earlier.sighting.at)
+            .as_secs()
+    }
+
+    /// Whether both ends are the same network for every purpose: one prefix,
+    /// or one autonomous system in one country.
+    fn same_network(&self) -> bool {
+        let (a, b) = (&self.earlier.sighting, &self.later.sighting);
+        let same_prefix = a.prefix.is_some() && a.prefix == b.prefix;
+        let same_asn = a.asn.is_some() && a.asn == b.asn && a.place.country == b.place.country;
+        same_prefix || same_asn
+    }
+
+    fn signal(&self, spec: &SignalSpec, evidence: Evidence) -> Signal {
+        Signal {
+            name: SignalName::new(spec.name),
+            family: spec.family,
+            at: self.later.sighting.at,
+            record: self.record.clone(),
+            evidence,
+        }
+    }
+}
+
+/// Adds a signal unless one of the same identity is there; of two the later
+/// found is dropped, so callers offer the nearest pair first.
+fn raise(signals: &mut Vec<Signal>, signal: Signal) {
+    if !signals.iter().any(|known| known.same_as(&signal)) {
+        signals.push(signal);
+    }
+}
+
+#[cfg(test)]
+mod testing;

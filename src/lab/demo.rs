@@ -1,0 +1,386 @@
+//! `evictd demo`: a morning at Contoso, played against the daemon itself.
+//!
+//! The daemon is a process of its own, `evictd run` as an operator would start
+//! it, told nothing but its configuration file. What the demo claims it reads
+//! back: decisions and times from the daemon's control socket, counts from its
+//! `/metrics`, and what was really done from the stand-in's tenant.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::narrator::Narrator;
+use super::records::Person;
+use super::scenario::{self, Act, Outcome};
+use super::{Lab, Transport};
+use crate::cli::client::Client;
+use crate::cli::output::{self, Format};
+use crate::model::{CaseStatus, CaseView};
+
+/// How long the daemon may take to be ready, an act to end, and the morning to
+/// be judged.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the daemon is asked.
+const POLL: Duration = Duration::from_millis(20);
+/// Records in a message of the ordinary morning.
+const RECORDS_PER_MESSAGE: usize = 20;
+/// Partitions of the lab's hub.
+const PARTITIONS: usize = 4;
+
+/// Arguments of `evictd demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  evictd demo
+  evictd demo --headless --format json | jq .contained")]
+pub struct DemoArgs {
+    /// Play to the end and exit: 0 if every scripted outcome came true.
+    #[arg(long)]
+    headless: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Where the lab and the daemon keep their files; a temporary directory otherwise.
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+/// The end of the demo in one object; `--format json` prints it.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Records the daemon read.
+    records: u64,
+    /// Records that became events.
+    events: u64,
+    /// Records it recognised as delivered before.
+    duplicates: u64,
+    /// Records in quarantine.
+    quarantined: u64,
+    /// Signals raised, by name.
+    signals: BTreeMap<String, u64>,
+    /// Decisions by effect, after the guard.
+    decisions: BTreeMap<String, u64>,
+    /// Users whose sessions were revoked.
+    contained: Vec<String>,
+    /// Users about whom a human is asked.
+    queued: Vec<String>,
+    /// Protected users on whom the guard refused to act.
+    protected: Vec<String>,
+    /// What Graph saw.
+    graph: GraphSummary,
+    /// Seconds from the event to the acknowledgement, by contained user.
+    seconds: BTreeMap<String, f64>,
+    /// Whether every scripted outcome came true.
+    passed: bool,
+    /// What did not.
+    failures: Vec<String>,
+}
+
+/// What Graph saw.
+#[derive(Debug, Default, Serialize)]
+pub struct GraphSummary {
+    requests: u64,
+    throttled: u64,
+}
+
+/// Plays it; the result says whether every scripted outcome came true.
+///
+/// # Errors
+/// When the lab or the daemon cannot be started.
+pub async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
+    let temporary;
+    let directory = match &args.directory {
+        Some(directory) => {
+            std::fs::create_dir_all(directory)?;
+            directory.as_path()
+        }
+        None => {
+            temporary = tempfile::tempdir().context("a temporary directory")?;
+            temporary.path()
+        }
+    };
+    let narrator = Narrator::new(args.format == Format::Text);
+    let mut people = scenario::staff();
+    people.push(scenario::break_glass());
+    let lab = Lab::start(directory, &people, PARTITIONS).await.context("starting the lab")?;
+    narrator.opening(&lab, people.len());
+    let mut daemon = Daemon::start(&lab, directory).await?;
+    narrator.daemon_is_up(&daemon.log);
+    let summary = play(&lab, &mut daemon, &narrator, &people[..people.len() - 1]).await?;
+    narrator.closing(&summary.failures, summary.contained.len(), summary.queued.len(), summary.protected.len());
+    if args.format == Format::Json {
+        output::json(&summary)?;
+    }
+    if !args.headless {
+        narrator.invitation(&lab, &daemon.http);
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            status = daemon.child.wait() => bail!("the daemon ended early: {}", status?),
+        }
+    }
+    daemon.stop().await?;
+    Ok(summary.passed)
+}
+
+async fn play(
+    lab: &Lab,
+    daemon: &mut Daemon,
+    narrator: &Narrator,
+    staff: &[Person],
+) -> anyhow::Result<Summary> {
+    let mut summary = Summary::default();
+    let started = Instant::now();
+    let morning = scenario::ordinary_morning(staff, Timestamp::now());
+    for records in morning.chunks(RECORDS_PER_MESSAGE) {
+        lab.publish(records);
+    }
+    let broken = scenario::with_a_broken_record(staff, Timestamp::now());
+    lab.publish(&broken);
+    let published = (morning.len() + broken.len()) as u64;
+    daemon.wait_for("the morning's records", |counts| counts.records >= published).await?;
+    narrator.morning(morning.len(), started.elapsed());
+    let mut scripted = published;
+    for act in scenario::acts(staff, Timestamp::now()) {
+        scripted += act.records.len() as u64;
+        // Made anew, so that the event's time is now and the seconds are true.
+        let act = fresh(staff, &act);
+        narrator.act(&act);
+        for record in &act.records {
+            lab.publish(std::slice::from_ref(record));
+        }
+        let case = daemon.outcome_of(&act).await?;
+        judge(lab, &act, case.as_ref(), &mut summary);
+        narrator.case(lab, case.as_ref());
+    }
+    let counts = daemon
+        .wait_for("the acts' records", |counts| counts.records >= scripted)
+        .await?;
+    summary.records = counts.records;
+    summary.events = counts.events;
+    summary.duplicates = counts.duplicates;
+    summary.quarantined = counts.quarantined;
+    summary.signals = counts.signals;
+    summary.decisions = counts.decisions;
+    let calls = lab.graph.calls();
+    summary.graph.requests = calls.len() as u64;
+    summary.graph.throttled = calls.iter().filter(|call| call.status == Some(429)).count() as u64;
+    expect(&mut summary, published, scripted, &calls);
+    Ok(summary)
+}
+
+fn fresh(staff: &[Person], act: &Act) -> Act {
+    scenario::acts(staff, Timestamp::now())
+        .into_iter()
+        .find(|fresh| fresh.title == act.title)
+        .unwrap_or_else(|| act.clone())
+}
+
+/// Files the person under what became of them, and notes where the tenant or
+/// the case say otherwise than the script.
+fn judge(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
+    let who = act.person.principal_name.clone();
+    let revoked = is_revoked(lab, &act.person);
+    match case.map(|case| case.status) {
+        Some(CaseStatus::Contained) if revoked => summary.contained.push(who.clone()),
+        Some(CaseStatus::AwaitingApproval) if !revoked => summary.queued.push(who.clone()),
+        Some(CaseStatus::Protected) if !revoked => summary.protected.push(who.clone()),
+        _ => {}
+    }
+    let listed = match act.outcome {
+        Outcome::Contained => &summary.contained,
+        Outcome::Queued => &summary.queued,
+        Outcome::Protected => &summary.protected,
+    };
+    if listed.last() != Some(&who) {
+        let status = case.map_or("no case", |case| case.status.as_str());
+        summary.failures.push(format!(
+            "{who}: expected {:?}, the case says {status}, sessions {}",
+            act.outcome,
+            if revoked { "revoked" } else { "not revoked" }
+        ));
+    }
+    if let Some(seconds) = case.and_then(|case| {
+        case.actions.iter().filter_map(|action| action.event_to_acknowledged_seconds).reduce(f64::min)
+    }) {
+        summary.seconds.insert(who, seconds);
+    }
+}
+
+fn is_revoked(lab: &Lab, person: &Person) -> bool {
+    Uuid::parse_str(&person.id)
+        .ok()
+        .and_then(|id| lab.graph.user(id))
+        .is_some_and(|user| user.sign_in_sessions_valid_from > Timestamp::UNIX_EPOCH)
+}
+
+/// What must hold of the whole, beside each act's outcome.
+fn expect(summary: &mut Summary, published: u64, scripted: u64, calls: &[super::graph::Call]) {
+    let revoked = calls.iter().filter(|c| c.path.ends_with("/revokeSignInSessions")).count();
+    let checks = [
+        (summary.records == scripted, format!("{} records read, {scripted} were sent", summary.records)),
+        (summary.events + summary.quarantined == summary.records, "events and quarantine do not add up".to_owned()),
+        (summary.quarantined == 1, format!("{} records in quarantine, expected 1", summary.quarantined)),
+        (summary.duplicates > published / 40, format!("{} duplicates recognised of one in 30", summary.duplicates)),
+        (revoked == summary.contained.len(), format!("{revoked} revokes for {} contained", summary.contained.len())),
+        (summary.graph.throttled == 0, format!("{} answers 429", summary.graph.throttled)),
+    ];
+    for (holds, failure) in checks {
+        if !holds {
+            summary.failures.push(failure);
+        }
+    }
+    summary.passed = summary.failures.is_empty();
+}
+
+/// The daemon as a child process.
+struct Daemon {
+    child: Child,
+    client: Client,
+    http: String,
+    log: PathBuf,
+}
+
+/// What `/metrics` says.
+#[derive(Debug, Default)]
+struct Counts {
+    records: u64,
+    events: u64,
+    duplicates: u64,
+    quarantined: u64,
+    signals: BTreeMap<String, u64>,
+    decisions: BTreeMap<String, u64>,
+}
+
+impl Daemon {
+    async fn start(lab: &Lab, directory: &Path) -> anyhow::Result<Self> {
+        let config = lab.write_config(Transport::Tls, None)?;
+        let log = directory.join("evictd.log");
+        let child = Command::new(std::env::current_exe().context("the path of this program")?)
+            .args(["run", "--config"])
+            .arg(&config)
+            .env("SSL_CERT_FILE", lab.authority_file())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the daemon")?;
+        let client = Client::new(lab.socket());
+        let mut daemon = Self { child, client, http: String::new(), log };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(status) = daemon.client.status().await
+                && status.ready
+            {
+                daemon.http = status.about.http;
+                return Ok(daemon);
+            }
+            if let Some(status) = daemon.child.try_wait()? {
+                let said = std::fs::read_to_string(&daemon.log).unwrap_or_default();
+                bail!("the daemon ended at its start ({status}):\n{said}");
+            }
+            if Instant::now() > deadline {
+                let said = std::fs::read_to_string(&daemon.log).unwrap_or_default();
+                bail!("the daemon was not ready within {} s; it said:\n{said}", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Asks `/metrics` until the counts are as wanted.
+    async fn wait_for(&self, what: &str, holds: impl Fn(&Counts) -> bool) -> anyhow::Result<Counts> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let url = format!("http://{}/metrics", self.http);
+            let counts = Counts::parse(&reqwest::get(url).await?.text().await?);
+            if holds(&counts) {
+                return Ok(counts);
+            }
+            if Instant::now() > deadline {
+                bail!("{what} were not judged within {} s: {counts:?}", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The case of the act's person once it has ended as scripted; whatever
+    /// there is when patience ends.
+    async fn outcome_of(&self, act: &Act) -> anyhow::Result<Option<CaseView>> {
+        let wanted = match act.outcome {
+            Outcome::Contained => CaseStatus::Contained,
+            Outcome::Queued => CaseStatus::AwaitingApproval,
+            Outcome::Protected => CaseStatus::Protected,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let cases = self.client.cases(1_000).await?;
+            let case = cases.into_iter().find(|case| case.user.id.as_str() == act.person.id);
+            let ended = case.as_ref().is_some_and(|case| case.status == wanted);
+            if ended || Instant::now() > deadline {
+                return Ok(match case {
+                    Some(case) => Some(self.client.case(&case.id.to_string()).await?),
+                    None => None,
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn stop(mut self) -> anyhow::Result<()> {
+        let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) else {
+            return Ok(());
+        };
+        // After Ctrl-C the daemon has had its signal already; one more is harmless.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGTERM);
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("the daemon did not stop")??;
+        if !status.success() {
+            bail!("the daemon stopped with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Counts {
+    fn parse(text: &str) -> Self {
+        let mut counts = Self::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((series, value)) = line.rsplit_once(' ') else { continue };
+            let value = value.parse::<f64>().unwrap_or(0.0) as u64;
+            let label = |name: &str| {
+                series
+                    .split_once(&format!("{name}=\""))
+                    .and_then(|(_, rest)| rest.split_once('"'))
+                    .map(|(label, _)| label.to_owned())
+            };
+            match series.split('{').next().unwrap_or_default() {
+                "evictd_records_total" => {
+                    counts.records += value;
+                    if label("result").as_deref() == Some("event") {
+                        counts.events += value;
+                    }
+                }
+                "evictd_duplicates_total" => counts.duplicates = value,
+                "evictd_quarantined_total" => counts.quarantined = value,
+                "evictd_signals_total" => {
+                    counts.signals.extend(label("signal").map(|signal| (signal, value)));
+                }
+                "evictd_decisions_total" => {
+                    counts.decisions.extend(label("effect").map(|effect| (effect, value)));
+                }
+                _ => {}
+            }
+        }
+        counts
+    }
+}

@@ -1,0 +1,471 @@
+//! What compiles, what does not, and what an author is told.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+
+use super::fixtures::{known, minimal, policy, set, source};
+use super::{PolicyErrors, PolicySet, Problem, Source};
+use crate::model::{ActionKind, Intent, Mode, UserRef};
+
+fn errors(text: &str) -> PolicyErrors {
+    PolicySet::compile(vec![source(text)], &known()).unwrap_err()
+}
+
+fn joined(problems: &[Problem]) -> String {
+    let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    texts.join("\n\n")
+}
+
+/// A policy whose lines before `signals` are the smallest there are.
+fn with_signals(signals: &str) -> String {
+    format!(
+        "policy: p\nwindow: 60m\nsignals: {signals}\nrungs: [{{ at: 60, do: [revoke_sessions] }}]\n"
+    )
+}
+
+fn with_rungs(rungs: &str) -> String {
+    format!(
+        "policy: p\nwindow: 60m\nsignals: {{ tor_exit: 70, session_hosting: 85 }}\nrungs: {rungs}\n"
+    )
+}
+
+fn with_line(line: &str) -> String {
+    format!("{}{line}\n", minimal("p"))
+}
+
+/// Files that must not compile, by what is wrong with them.
+fn bad_files() -> Vec<(&'static str, String)> {
+    vec![
+        ("empty", String::new()),
+        ("only a comment", "# nothing yet\n".into()),
+        ("a list", "- policy: p\n".into()),
+        ("a scalar", "policy\n".into()),
+        ("unclosed bracket", "policy: [p\n".into()),
+        ("a tab", "policy: p\nscope:\n\tusers: []\n".into()),
+        ("bad indentation", "policy: p\n window: 60m\n".into()),
+        (
+            "two documents",
+            format!("{}---\n{}", minimal("a"), minimal("b")),
+        ),
+        ("unknown alias", with_line("owner: *nobody")),
+        ("unknown tag", with_line("owner: !secret me")),
+        ("merge key", with_line("<<: { owner: me }")),
+        ("key twice", with_line("window: 30m")),
+        ("key that is a list", with_line("? [a, b]\n: c")),
+        ("unknown key", with_line("when: event.sign_in.succeeded")),
+        ("mistyped key", with_line("descripton: x")),
+        ("no keys", "{}\n".into()),
+        ("name with spaces", minimal("Stolen Session")),
+        ("name is a number", minimal("42")),
+        ("name is a mapping", minimal("{ a: b }")),
+        ("mistyped mode", with_line("mode: enforced")),
+        ("mode is a boolean", with_line("mode: true")),
+        ("window without a unit", minimal("p").replace("60m", "60")),
+        ("window too long", minimal("p").replace("60m", "96h")),
+        ("window in days", minimal("p").replace("60m", "1d")),
+        (
+            "scope is a list",
+            with_line("scope: [alice@contoso.example]"),
+        ),
+        (
+            "scope of groups",
+            with_line("scope: { exclude: { groups: [break-glass] } }"),
+        ),
+        ("scope of nobody", with_line("scope: { users: [] }")),
+        (
+            "users that name nobody",
+            with_line("scope: { exclude: { users: [alice, '*@contoso.example', 7] } }"),
+        ),
+        (
+            "unknown signal",
+            with_signals("{ tor_exti: 70, qqqqqq: 70 }"),
+        ),
+        ("risk type with digits", with_signals("{ risk.1: 70 }")),
+        (
+            "weights out of range",
+            with_signals(
+                "{ tor_exit: 0, session_hosting: 101, impossible_travel: 70.5, tor_exit_failed: high }",
+            ),
+        ),
+        ("no weight", with_signals("{ tor_exit: }")),
+        ("no signals", with_signals("{}")),
+        ("signals is a list", with_signals("[tor_exit]")),
+        (
+            "signal twice",
+            with_signals("{ tor_exit: 70, tor_exit: 60 }"),
+        ),
+        ("no rungs", with_rungs("[]")),
+        (
+            "rungs is a mapping",
+            with_rungs("{ at: 60, do: [revoke_sessions] }"),
+        ),
+        ("rung without keys", with_rungs("[{}]")),
+        (
+            "rungs at one score",
+            with_rungs(
+                "\n  - { at: 60, do: [revoke_sessions] }\n  - { at: 60, families: 2, do: [revoke_sessions] }",
+            ),
+        ),
+        (
+            "rung at nothing",
+            with_rungs("[{ at: 0, do: [revoke_sessions] }]"),
+        ),
+        (
+            "unknown action",
+            with_rungs("[{ at: 60, do: [revoke_session, disable_account] }]"),
+        ),
+        (
+            "action twice",
+            with_rungs("[{ at: 60, do: [revoke_sessions, revoke_sessions] }]"),
+        ),
+        (
+            "do is not a list",
+            with_rungs("[{ at: 60, do: revoke_sessions }]"),
+        ),
+        (
+            "no family",
+            with_rungs("[{ at: 60, families: 0, do: [revoke_sessions] }]"),
+        ),
+        (
+            "ask is a boolean",
+            with_rungs("[{ at: 60, ask: true, do: [revoke_sessions] }]"),
+        ),
+        (
+            "bad terms",
+            with_rungs(
+                "[{ at: 60, ask: { approvers: 6, expires: 10s, on_silence: allow }, do: [revoke_sessions] }]",
+            ),
+        ),
+        (
+            "out of reach by score",
+            with_rungs("[{ at: 97, do: [revoke_sessions] }]"),
+        ),
+        (
+            "out of reach by families",
+            with_rungs("[{ at: 60, families: 3, do: [revoke_sessions] }]"),
+        ),
+        ("guard in a policy", with_line("guard: {}")),
+        (
+            "guard with a mistyped key",
+            "guard: { acts_per_hours: 9, protect: {} }\n".into(),
+        ),
+        (
+            "guard out of range",
+            "guard: { acts_per_hour: -1, stale_after: 1s }\n".into(),
+        ),
+        ("guard without settings", "guard:\n".into()),
+        (
+            "guard for nobody",
+            "guard: { protected: { users: [break glass] } }\n".into(),
+        ),
+        ("only a guard", "guard: {}\n".into()),
+    ]
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place_what_was_seen_and_what_was_expected() {
+    let mut told = String::new();
+    for (label, text) in bad_files() {
+        writeln!(told, "## {label}\n{}\n", errors(&text)).unwrap();
+    }
+    insta::assert_snapshot!("bad_files", told);
+}
+
+#[test]
+fn all_problems_of_all_files_are_told_at_once_by_file_and_place() {
+    let file = |path: &str, text: &str| Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let sources = vec![
+        file("policies/z.yaml", &minimal("same")),
+        file(
+            "policies/b.yaml",
+            "policy: b
+mode: enfroce
+window: 90
+signals:
+  impossible_travle: 55
+  tor_exit: 700
+rungs:
+  - at: 60
+    do: [revoke_session]
+  - do: []
+",
+        ),
+        file("policies/a.yaml", &minimal("same")),
+        file("policies/c.yaml", "guard: {}"),
+        file("policies/d.yaml", "guard: {}"),
+    ];
+    let errors = PolicySet::compile(sources, &known()).unwrap_err();
+    insta::assert_snapshot!(errors.to_string(), @"
+    policies/b.yaml:2:7: `mode` is `enfroce`
+      2 | mode: enfroce
+        |       ^^^^^^^
+        = did you mean `enforce`?
+
+    policies/b.yaml:3:9: `window` is `90`
+      3 | window: 90
+        |         ^^
+        = expected a duration such as `60m` or `24h`, from 1m to 72h
+
+    policies/b.yaml:5:3: `impossible_travle` is not a signal
+      5 |   impossible_travle: 55
+        |   ^^^^^^^^^^^^^^^^^
+        = did you mean `impossible_travel`?
+
+    policies/b.yaml:6:13: the weight of `tor_exit` is `700`
+      6 |   tor_exit: 700
+        |             ^^^
+        = expected a whole number from 1 to 100
+
+    policies/b.yaml:9:10: the action is `revoke_session`
+      9 |     do: [revoke_session]
+        |          ^^^^^^^^^^^^^^
+        = did you mean `revoke_sessions`?
+
+    policies/b.yaml:10:5: the rung has no `at`
+      10 |   - do: []
+         |     ^
+
+    policies/b.yaml:10:9: `do` is an empty list
+      10 |   - do: []
+         |         ^
+
+    policies/d.yaml:1:1: a guard is already in policies/c.yaml:1
+      1 | guard: {}
+        | ^
+
+    policies/z.yaml:1:9: the policy `same` is already in policies/a.yaml:1
+      1 | policy: same
+        |         ^^^^
+    ");
+}
+
+#[test]
+fn a_whole_policy_means_what_it_says() {
+    let policy = policy(
+        "policy: p-1
+description: A test.
+owner: me
+mode: enforce
+window: 90m
+scope:
+  users: [alice@contoso.example, 6F2A9F0E-0D5C-4F0E-8C39-3F6F3B1F7A22]
+  exclude: { users: [bob@contoso.example] }
+signals: { tor_exit: 70, session_hosting: 85 }
+rungs:
+  - { at: 60, ask: { approvers: 2, expires: 45m, on_silence: deny }, do: [revoke_sessions] }
+  - { at: 90, families: 2, do: [confirm_compromised, revoke_sessions] }
+  - { at: 50, ask: {}, do: [revoke_sessions] }
+",
+    );
+    assert_eq!(policy.name.as_str(), "p-1");
+    assert_eq!((&*policy.description, &*policy.owner), ("A test.", "me"));
+    assert_eq!(policy.mode, Mode::Enforce);
+    assert_eq!(policy.window, SignedDuration::from_mins(90));
+    let alice = super::fixtures::user();
+    let bob = UserRef {
+        principal_name: "bob@contoso.example".into(),
+        ..alice.clone()
+    };
+    assert!(policy.scope.takes_in(&alice));
+    assert!(!policy.scope.takes_in(&bob));
+    let rungs: Vec<_> = policy
+        .rungs
+        .iter()
+        .map(|r| (r.at, r.families, r.intent.clone()))
+        .collect();
+    let ask = |approvers, expires_seconds| Intent::Ask {
+        approvers,
+        expires_seconds,
+    };
+    assert_eq!(
+        rungs,
+        [
+            (90, 2, Intent::Do),
+            (60, 1, ask(2, 2_700)),
+            (50, 1, ask(1, 1_800)),
+        ]
+    );
+    assert_eq!(
+        policy.rungs[0].actions,
+        [ActionKind::ConfirmCompromised, ActionKind::RevokeSessions]
+    );
+}
+
+#[test]
+fn a_policy_is_in_shadow_unless_it_says_otherwise() {
+    assert_eq!(policy(&minimal("p")).mode, Mode::Shadow);
+}
+
+#[test]
+fn a_set_without_a_guard_file_gets_the_defaults_and_one_with_it_its_settings() {
+    let guard = set(&minimal("p")).guard;
+    assert_eq!(guard, super::Guard::default());
+    let text = "guard:
+  protected: { users: [breakglass@contoso.example] }
+  stale_after: 2h
+  acts_per_hour: 0
+";
+    let sources = vec![
+        source(&minimal("p")),
+        Source {
+            path: "guard.yaml".to_owned(),
+            text: text.to_owned(),
+        },
+    ];
+    let guard = PolicySet::compile(sources, &known()).unwrap().guard;
+    assert_eq!(guard.protected.len(), 1);
+    assert_eq!(guard.stale_after, SignedDuration::from_hours(2));
+    assert_eq!(guard.acts_per_hour, 0);
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let set = set("policy: p
+mode: enforce
+window: 60m
+signals:
+  session_hosting: 85
+  tor_exit: 70
+  risk.adminConfirmedUserCompromised: 100
+  risk.anomalusToken: 55
+  risk.somethingNew: 20
+rungs:
+  - at: 95
+    ask: {}
+    do: [revoke_sessions]
+  - at: 80
+    do: [revoke_sessions]
+");
+    insta::assert_snapshot!(joined(&set.warnings), @"
+    a.yaml:8:3: `risk.anomalusToken` is not a risk type that evictd knows
+      8 |   risk.anomalusToken: 55
+        |   ^^^^^^^^^^^^^^^^^^
+        = did you mean `risk.anomalousToken`?
+
+    a.yaml:9:3: `risk.somethingNew` is not a risk type that evictd knows
+      9 |   risk.somethingNew: 20
+        |   ^^^^^^^^^^^^^^^^^
+        = it counts if Microsoft ever sends a risk of this type
+
+    a.yaml:11:9: the rung at 95 asks, though the lower one at 80 acts
+      11 |   - at: 95
+         |         ^^
+         = stronger evidence would only be asked about
+
+    a.yaml:14:9: one signal alone acts unattended here: session_hosting (85)
+      14 |   - at: 80
+         |         ^^
+         = ask for `families: 2`, or let the rung `ask`
+    ");
+}
+
+#[test]
+fn a_rung_that_acts_on_a_decisive_signal_or_only_asks_is_no_surprise() {
+    let decisive = "policy: p
+mode: enforce
+window: 60m
+signals: { risk.adminConfirmedUserCompromised: 100, tor_exit: 70 }
+rungs: [{ at: 100, do: [revoke_sessions] }]
+";
+    let asks = minimal("p").replace("do:", "ask: {}, do:") + "mode: enforce\n";
+    for text in [decisive, &asks, &minimal("p")] {
+        assert_eq!(joined(&set(text).warnings), "", "{text}");
+    }
+}
+
+#[test]
+fn the_hash_follows_the_texts_and_not_where_they_lie() {
+    let hash = |files: &[(&str, &str)]| {
+        let sources = files
+            .iter()
+            .map(|(path, text)| Source {
+                path: (*path).to_owned(),
+                text: (*text).to_owned(),
+            })
+            .collect();
+        PolicySet::compile(sources, &known()).unwrap().hash
+    };
+    let (a, b) = (minimal("a"), minimal("b"));
+    let first = hash(&[("x/a.yaml", &a), ("x/b.yaml", &b)]);
+    assert_eq!(first, hash(&[("y/2.yaml", &a), ("y/1.yaml", &b)]));
+    assert_ne!(first, hash(&[("x/a.yaml", &a)]));
+    assert_ne!(
+        first,
+        hash(&[("x/a.yaml", &a), ("x/b.yaml", &format!("{b}#"))])
+    );
+    assert_eq!(first.len(), 12);
+    // Stored with every decision: a change makes old decisions look foreign.
+    assert_eq!(
+        &*hash(&[(
+            "a.yaml",
+            "policy: a\nwindow: 1h\nsignals: { tor_exit: 70 }\nrungs: [{ at: 60, do: [revoke_sessions] }]\n"
+        )]),
+        "53814c836810"
+    );
+}
+
+#[test]
+fn anchors_within_reason_are_fine_and_a_byte_order_mark_is_ignored() {
+    let text = "\u{feff}policy: p
+window: 60m
+signals: { tor_exit: &w 70, session_hosting: *w }
+rungs: [{ at: 60, do: [revoke_sessions] }]
+";
+    assert_eq!(policy(text).weights.len(), 2);
+}
+
+#[test]
+fn a_problem_behind_an_alias_is_told_where_the_alias_stands() {
+    let text = with_signals("{ tor_exit: &w 700, session_hosting: *w }");
+    let places: Vec<_> = errors(&text)
+        .problems
+        .iter()
+        .map(|p| p.place.unwrap().column)
+        .collect();
+    assert_eq!(places, [25, 47]);
+}
+
+#[test]
+fn bombs_are_refused_at_once() {
+    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        let item = format!("*a{}", i - 1);
+        let items = [item.as_str(); 9].join(", ");
+        writeln!(laughs, "a{i}: &a{i} [{items}]").unwrap();
+    }
+    let nested_flow = "[".repeat(10_000);
+    let nested_pairs = "{a: ".repeat(10_000);
+    let nested_block = (0..10_000).fold(String::new(), |mut text, depth| {
+        writeln!(text, "{}-", " ".repeat(depth.min(80))).unwrap();
+        text
+    });
+    let nested_dashes = "- ".repeat(10_000);
+    let wide = format!("policy: [{}]", "x, ".repeat(300_000));
+    let merges = format!("a: &a {{ b: c }}\n{}", "<<: *a\n".repeat(10_000));
+    let long_scalar = format!("policy: {}", "x".repeat(1_000_000));
+    let mistakes = "x: 1\n".repeat(9_000);
+    let bombs = [
+        ("laughs", laughs),
+        ("nested_flow", nested_flow),
+        ("nested_pairs", nested_pairs),
+        ("nested_block", nested_block),
+        ("nested_dashes", nested_dashes),
+        ("wide", wide),
+        ("merges", merges),
+        ("long_scalar", long_scalar),
+        ("mistakes", mistakes),
+    ];
+    for (name, text) in bombs {
+        let started = Instant::now();
+        let told = errors(&text).to_string();
+        // Milliseconds in practice; the bound only has to tell an explosion
+        // from a slow machine.
+        assert!(started.elapsed() < Duration::from_secs(10), "{name}");
+        assert!(told.len() < 64 * 1024, "{name}: {} bytes", told.len());
+    }
+}

@@ -1,0 +1,97 @@
+//! Scope: whom a policy is about.
+//!
+//! Invariant: a user is named by object id or by principal name, in any case,
+//! and either name is enough. An entry that could never match anybody does
+//! not get here: an exclusion that is silently ignored is worse than none.
+
+use std::collections::BTreeSet;
+
+use crate::model::UserRef;
+
+/// A set of users, each named by object id or principal name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserList(BTreeSet<Box<str>>);
+
+impl UserList {
+    /// Whether the user is in the list.
+    pub fn holds(&self, user: &UserRef) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let listed = |name: &str| self.0.contains(name.to_lowercase().as_str());
+        listed(user.id.as_str()) || listed(&user.principal_name)
+    }
+
+    /// How many names it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> FromIterator<&'a str> for UserList {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        Self(names.into_iter().map(|n| n.to_lowercase().into()).collect())
+    }
+}
+
+/// Whom a policy is about: everybody, or only some, less those excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Only these, if given.
+    pub only: Option<UserList>,
+    /// Never these.
+    pub exclude: UserList,
+}
+
+impl Scope {
+    /// Whether the policy is about the user.
+    pub fn takes_in(&self, user: &UserRef) -> bool {
+        let chosen = self.only.as_ref().is_none_or(|only| only.holds(user));
+        chosen && !self.exclude.holds(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UserId;
+
+    #[test]
+    fn a_user_is_matched_by_either_name_in_any_case_and_exclusion_wins() {
+        let user = UserRef {
+            id: UserId::new("0a1b"),
+            principal_name: "Alice@Contoso.example".into(),
+            guest: false,
+        };
+        let list = |names: &[&str]| names.iter().copied().collect::<UserList>();
+        let table = [
+            (None, list(&[]), true),
+            (None, list(&["ALICE@contoso.EXAMPLE"]), false),
+            (None, list(&["0A1B"]), false),
+            (None, list(&["bob@contoso.example"]), true),
+            (Some(list(&["alice@contoso.example"])), list(&[]), true),
+            (Some(list(&["bob@contoso.example"])), list(&[]), false),
+            (Some(list(&["0a1b"])), list(&["0a1b"]), false),
+        ];
+        for (only, exclude, expected) in table {
+            let scope = Scope { only, exclude };
+            assert_eq!(scope.takes_in(&user), expected, "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_without_a_principal_name_is_in_no_list_by_accident() {
+        let user = UserRef {
+            id: UserId::new("0a1b"),
+            principal_name: "".into(),
+            guest: false,
+        };
+        let list: UserList = ["bob@contoso.example"].into_iter().collect();
+        assert!(!list.holds(&user));
+    }
+}

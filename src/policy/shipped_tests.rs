@@ -1,0 +1,159 @@
+//! The policies that ship do what their comments promise.
+
+use jiff::Timestamp;
+
+use super::fixtures::{known, signal, user};
+use super::{PolicySet, evaluate, explain, shipped};
+use crate::model::{Effect, Mode, PolicyVerdict, UserRef};
+
+fn set() -> PolicySet {
+    PolicySet::compile(shipped(), &known()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn judge(policy: &str, names: &[&str]) -> PolicyVerdict {
+    let set = set();
+    let policy = set
+        .policies
+        .iter()
+        .find(|p| p.name.as_str() == policy)
+        .unwrap();
+    let signals: Vec<_> = names.iter().map(|name| signal(name, 1_000)).collect();
+    let end = Timestamp::from_second(1_000).unwrap();
+    evaluate(policy, &user(), &signals, &[end])
+}
+
+#[test]
+fn they_compile_without_a_warning() {
+    let set = set();
+    assert_eq!(set.warnings, []);
+    let names: Vec<_> = set
+        .policies
+        .iter()
+        .map(|p| (p.name.as_str(), p.mode))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("identity-protection", Mode::Shadow),
+            ("risky-network", Mode::Approve),
+            ("stolen-session", Mode::Enforce),
+        ]
+    );
+}
+
+#[test]
+fn the_guard_protects_the_break_glass_account_of_the_example() {
+    let breakglass = UserRef {
+        principal_name: "BreakGlass@contoso.example".into(),
+        ..user()
+    };
+    let guard = set().guard;
+    assert!(guard.protected.holds(&breakglass));
+    assert!(!guard.protected.holds(&user()));
+}
+
+#[test]
+fn each_policy_does_what_its_comments_promise() {
+    use Effect::{Act, Ask, Shadow};
+    type Case<'a> = (&'a str, &'a [&'a str], u8, Option<Effect>);
+    let table: &[Case<'_>] = &[
+        (
+            "stolen-session",
+            &["session_hosting", "impossible_travel"],
+            93,
+            Some(Act),
+        ),
+        (
+            "stolen-session",
+            &["tor_exit", "risk.anonymizedIPAddress"],
+            88,
+            Some(Act),
+        ),
+        (
+            "stolen-session",
+            &["risk.attackerinTheMiddle", "impossible_travel"],
+            93,
+            Some(Act),
+        ),
+        (
+            "stolen-session",
+            &["impossible_travel", "risk.unlikelyTravel"],
+            69,
+            Some(Ask),
+        ),
+        ("stolen-session", &["session_hosting"], 85, Some(Ask)),
+        ("stolen-session", &["tor_exit"], 70, None),
+        ("stolen-session", &["risk.anomalousToken"], 55, None),
+        (
+            "stolen-session",
+            &["risk.anomalousToken", "risk.newCountry"],
+            55,
+            None,
+        ),
+        ("risky-network", &["tor_exit"], 70, Some(Ask)),
+        ("risky-network", &["session_two_asns"], 55, Some(Ask)),
+        ("risky-network", &["impossible_travel"], 45, None),
+        ("risky-network", &["tor_exit_failed"], 15, None),
+        (
+            "identity-protection",
+            &["risk.attackerinTheMiddle"],
+            85,
+            Some(Shadow),
+        ),
+        ("identity-protection", &["risk.anomalousToken"], 0, None),
+    ];
+    for (policy, names, score, effect) in table {
+        let verdict = judge(policy, names);
+        assert_eq!(
+            (verdict.score, verdict.effect),
+            (*score, *effect),
+            "{policy} {names:?}"
+        );
+    }
+}
+
+#[test]
+fn one_family_alone_never_acts() {
+    let known = known();
+    for family in known.iter().map(|k| k.family) {
+        let names: Vec<&str> = known
+            .iter()
+            .filter(|k| k.family == family)
+            .map(|k| k.name)
+            .collect();
+        for policy in ["stolen-session", "risky-network", "identity-protection"] {
+            assert_ne!(judge(policy, &names).effect, Some(Effect::Act), "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn a_verdict_is_explained_by_its_arithmetic() {
+    let bob = || {
+        let mut verdict = judge("stolen-session", &[]);
+        verdict.out_of_scope = true;
+        verdict
+    };
+    let lines = [
+        explain(&judge(
+            "stolen-session",
+            &["impossible_travel", "session_hosting"],
+        )),
+        explain(&judge("stolen-session", &["session_hosting"])),
+        explain(&judge("stolen-session", &["tor_exit"])),
+        explain(&judge(
+            "identity-protection",
+            &["risk.attackerinTheMiddle", "tor_exit"],
+        )),
+        explain(&judge("stolen-session", &[])),
+        explain(&bob()),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @"
+    stolen-session: session 85 (session_hosting) ⊕ network 55 (impossible_travel) = 93 ≥ 85, 2 families → act: revoke_sessions, confirm_compromised
+    stolen-session: session 85 (session_hosting) = 85 ≥ 80, 1 family → ask: revoke_sessions, confirm_compromised
+    stolen-session: network 70 (tor_exit) = 70, 1 family → no rung
+    identity-protection: microsoft_risk 85 (risk.attackerinTheMiddle) = 85 ≥ 80, 1 family → shadow: revoke_sessions, confirm_compromised
+    stolen-session: no signal that it weighs
+    stolen-session: the user is out of its scope
+    ");
+}

@@ -1,0 +1,215 @@
+//! YAML as a tree in which every key and value knows its place.
+//!
+//! Invariant: reading costs a bounded amount of time, memory and stack,
+//! whatever the text: its size, depth, nodes and aliases are budgeted before
+//! anything is built. A tree rather than derived structs, because a derived
+//! struct stops at its first problem and an author wants them all.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Error, Location, Options, Spanned};
+
+use super::problem::{Place, Sink, quoted};
+
+/// How deep mappings and lists may nest; a policy needs four.
+const DEPTH_MAX: usize = 16;
+/// Keys and values in one file: room for 10,000 listed users.
+const NODES_MAX: usize = 20_000;
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+/// What stands there.
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    /// A whole number; one beyond `i64` is a `Float`.
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order written, duplicates included.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// What stands there, for a message.
+    pub(super) fn seen(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing".to_owned(),
+            Value::Bool(value) => quoted(&value.to_string()),
+            Value::Int(value) => quoted(&value.to_string()),
+            Value::Float(value) => quoted(&value.to_string()),
+            Value::Text(text) => quoted(text),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// Reads one document. A problem with the YAML itself goes to the sink.
+pub(super) fn read(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
+    match serde_saphyr::from_str_with_options::<Node>(text, options()) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            report(&error, sink);
+            None
+        }
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            max_nodes: NODES_MAX,
+            max_events: NODES_MAX * 2,
+            max_aliases: 100,
+            max_anchors: 100,
+            max_recorded_anchor_events: NODES_MAX,
+            max_recorded_anchor_bytes: 1024 * 1024,
+            // One is allowed; the second is refused below by its own message.
+            max_documents: 2,
+        },
+        // Both are refused below with their place, like any other mistake.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: NODES_MAX,
+            max_replay_stack_depth: DEPTH_MAX,
+        },
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+fn report(error: &Error, sink: &mut Sink<'_>) {
+    let error = error.without_snippet();
+    let place = error.location().map_or(
+        Place {
+            line: 1,
+            column: 1,
+            width: 1,
+        },
+        place_of,
+    );
+    let message = match error {
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            return sink.report_with_hint(
+                place,
+                "too large or too deeply nested for a policy file",
+                format!("a file holds at most {NODES_MAX} values, {DEPTH_MAX} levels deep"),
+            );
+        }
+        Error::MultipleDocuments { .. } => "a second document begins; one file, one policy".into(),
+        other => format!("not valid YAML: {}", message_of(other)),
+    };
+    sink.report(place, message);
+}
+
+/// The parser's message without the place it ends with, which is told apart.
+fn message_of(error: &Error) -> String {
+    let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let message = match error.location() {
+        Some(at) => {
+            let suffix = format!(" at line {}, column {}", at.line(), at.column());
+            message
+                .strip_suffix(&suffix)
+                .map_or(message.clone(), str::to_owned)
+        }
+        None => message,
+    };
+    message.replace('\n', " ")
+}
+
+fn place_of(at: Location) -> Place {
+    let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    Place {
+        line: clamp(at.line()).max(1),
+        column: clamp(at.column()).max(1),
+        width: clamp(at.span().len()).max(1),
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self {
+            place: place_of(spanned.referenced),
+            value: spanned.value,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}

@@ -1,0 +1,12 @@
+//! The daemon as a whole, against the lab.
+//!
+//! - `contain`: what happens to a stolen session, in process, on free ports
+//! - `disorder`: redelivered, reordered and late records
+//! - `faults`: a broken network, a broken Graph, a broken policy
+//! - `kill`: a real process, killed at any point of the path
+
+mod contain;
+mod disorder;
+mod faults;
+mod kill;
+mod support;
