@@ -229,8 +229,7 @@ impl TokenCredential for Credential {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let current =
-            Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         current.get_token(scopes, options).await
     }
 }
@@ -310,14 +309,12 @@ fn build(
                 .map(|credential| credential as Arc<dyn TokenCredential>)
                 .map_err(refused)
         }
-        CredentialConfig::AzureCli {} => {
-            AzureCliCredential::new(Some(AzureCliCredentialOptions {
-                tenant_id: authority.tenant_id.clone(),
-                ..AzureCliCredentialOptions::default()
-            }))
-            .map(|credential| credential as Arc<dyn TokenCredential>)
-            .map_err(refused)
-        }
+        CredentialConfig::AzureCli {} => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+            tenant_id: authority.tenant_id.clone(),
+            ..AzureCliCredentialOptions::default()
+        }))
+        .map(|credential| credential as Arc<dyn TokenCredential>)
+        .map_err(refused),
     }
 }
 
@@ -529,7 +526,8 @@ impl Tokens {
 
     /// The audience took this token.
     pub(super) fn accept(&self, bearer: &Bearer) {
-        self.accepted.fetch_max(bearer.generation, Ordering::Relaxed);
+        self.accepted
+            .fetch_max(bearer.generation, Ordering::Relaxed);
     }
 
     /// The audience refused this token: the next request gets another. Returns

@@ -39,10 +39,7 @@ const MESSAGE_CHARS_MAX: usize = 300;
 /// in the Graph documentation). Any other host, such as the lab's, is asked
 /// with tokens for the public cloud.
 const SCOPES: [(&str, &str); 3] = [
-    (
-        "graph.microsoft.us",
-        "https://graph.microsoft.us/.default",
-    ),
+    ("graph.microsoft.us", "https://graph.microsoft.us/.default"),
     (
         "dod-graph.microsoft.us",
         "https://dod-graph.microsoft.us/.default",

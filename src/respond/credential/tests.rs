@@ -33,10 +33,19 @@ fn build_with(
 fn every_kind_is_read_and_unknown_settings_are_not() {
     for (json, kind) in [
         (r#"{"kind":"managed_identity"}"#, "managed_identity"),
-        (r#"{"kind":"managed_identity","client_id":"c"}"#, "managed_identity"),
+        (
+            r#"{"kind":"managed_identity","client_id":"c"}"#,
+            "managed_identity",
+        ),
         (r#"{"kind":"workload_identity"}"#, "workload_identity"),
-        (r#"{"kind":"client_secret","client_id":"c","secret":"s"}"#, "client_secret"),
-        (r#"{"kind":"client_secret","client_id":"c","secret_file":"/f"}"#, "client_secret"),
+        (
+            r#"{"kind":"client_secret","client_id":"c","secret":"s"}"#,
+            "client_secret",
+        ),
+        (
+            r#"{"kind":"client_secret","client_id":"c","secret_file":"/f"}"#,
+            "client_secret",
+        ),
         (r#"{"kind":"azure_cli"}"#, "azure_cli"),
     ] {
         assert_eq!(parse(json).unwrap().kind(), kind, "{json}");
@@ -99,7 +108,11 @@ fn a_missing_setting_is_named() {
              (and AZURE_FEDERATED_TOKEN_FILE is not set)",
         ),
     ] {
-        assert_eq!(build_with(json, authority, &[]).unwrap_err(), message, "{json}");
+        assert_eq!(
+            build_with(json, authority, &[]).unwrap_err(),
+            message,
+            "{json}"
+        );
     }
 }
 
@@ -117,7 +130,10 @@ fn a_workload_identity_takes_from_the_environment_what_is_left_out() {
     build_with(json, &Authority::default(), &environment).unwrap();
     fs::remove_file(&token).unwrap();
     let error = build_with(json, &Authority::default(), &environment).unwrap_err();
-    assert_eq!(error, format!("token_file {} does not exist", token.display()));
+    assert_eq!(
+        error,
+        format!("token_file {} does not exist", token.display())
+    );
 }
 
 #[test]
@@ -135,14 +151,20 @@ fn a_secret_file_is_trimmed_and_what_is_wrong_with_it_is_named() {
     assert_eq!(empty, format!("secret_file {shown} is empty"));
 
     fs::write(&path, [0xff, 0xfe]).unwrap();
-    assert!(matches!(read(), Err(CredentialError::FileUnreadable { .. })));
+    assert!(matches!(
+        read(),
+        Err(CredentialError::FileUnreadable { .. })
+    ));
 
     fs::write(&path, "x".repeat(5_000)).unwrap();
     let large = read().unwrap_err().to_string();
     assert!(large.ends_with("it has more than 4096 bytes"), "{large}");
 
     let folder = client_secret(None, Some(directory.path()));
-    assert!(matches!(folder, Err(CredentialError::FileUnreadable { .. })));
+    assert!(matches!(
+        folder,
+        Err(CredentialError::FileUnreadable { .. })
+    ));
 
     fs::write(&path, "s3cret\n").unwrap();
     assert_eq!(read().unwrap().secret(), "s3cret");
@@ -150,7 +172,12 @@ fn a_secret_file_is_trimmed_and_what_is_wrong_with_it_is_named() {
 
 #[test]
 fn only_the_others_bit_makes_a_file_world_readable() {
-    for (mode, world) in [(0o600, false), (0o640, false), (0o100_644, true), (0o604, true)] {
+    for (mode, world) in [
+        (0o600, false),
+        (0o640, false),
+        (0o100_644, true),
+        (0o604, true),
+    ] {
         assert_eq!(is_world_readable(mode), world, "{mode:o}");
     }
 }
@@ -160,25 +187,38 @@ fn an_authority_without_tls_is_refused() {
     let json = r#"{"kind":"client_secret","client_id":"c","secret":"s"}"#;
     let plain = authority(Some("t"), Some("http://login.example"));
     let error = build_with(json, &plain, &[]).unwrap_err();
-    assert_eq!(error, "authority http://login.example/ must begin with https://");
-    build_with(json, &authority(Some("t"), Some("https://login.example")), &[]).unwrap();
+    assert_eq!(
+        error,
+        "authority http://login.example/ must begin with https://"
+    );
+    build_with(
+        json,
+        &authority(Some("t"), Some("https://login.example")),
+        &[],
+    )
+    .unwrap();
 }
 
 #[test]
 fn what_azure_identity_refuses_is_said_with_the_kind() {
     let json = r#"{"kind":"client_secret","client_id":"c","secret":"s"}"#;
     let error = build_with(json, &authority(Some("not a tenant"), None), &[]).unwrap_err();
-    assert!(error.starts_with("credential client_secret: invalid tenant ID"), "{error}");
+    assert!(
+        error.starts_with("credential client_secret: invalid tenant ID"),
+        "{error}"
+    );
 }
 
 #[test]
 fn debug_output_never_shows_a_secret() {
-    let config =
-        parse(r#"{"kind":"client_secret","client_id":"c","secret":"hunter2"}"#).unwrap();
+    let config = parse(r#"{"kind":"client_secret","client_id":"c","secret":"hunter2"}"#).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let here = authority(Some("t"), None);
     let credential = Credential::new(config, here, reqwest::Client::new()).unwrap();
-    assert_eq!(format!("{credential:?}"), r#"Credential { kind: "client_secret", .. }"#);
+    assert_eq!(
+        format!("{credential:?}"),
+        r#"Credential { kind: "client_secret", .. }"#
+    );
 }
 
 #[test]
@@ -191,6 +231,10 @@ fn a_token_is_replaced_early_and_used_late_but_not_too_late() {
         (30, Life::Over),
         (-1, Life::Over),
     ] {
-        assert_eq!(Life::of(SignedDuration::from_secs(seconds)), life, "{seconds} s");
+        assert_eq!(
+            Life::of(SignedDuration::from_secs(seconds)),
+            life,
+            "{seconds} s"
+        );
     }
 }

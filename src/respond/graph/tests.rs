@@ -3,7 +3,8 @@
 use super::outcome::retry_after;
 use super::*;
 
-const ERROR: &str = r#"{"error":{"code":"Code_Of_Graph","message":"Its words.","innerError":{"request-id":"r"}}}"#;
+const ERROR: &str =
+    r#"{"error":{"code":"Code_Of_Graph","message":"Its words.","innerError":{"request-id":"r"}}}"#;
 const HTML: &str = "<html><body>Our services aren't available right now</body></html>";
 
 fn head(status: u16, html: bool, retry_after: Option<u64>) -> Head {
@@ -106,8 +107,15 @@ fn only_what_would_meet_every_request_pauses_the_lane() {
 
 #[test]
 fn backoff_doubles_to_its_bound_and_jitter_takes_off_at_most_half() {
-    for (attempts, longest) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (7, 60), (u32::MAX, 60)]
-    {
+    for (attempts, longest) in [
+        (0, 1),
+        (1, 2),
+        (2, 4),
+        (5, 32),
+        (6, 60),
+        (7, 60),
+        (u32::MAX, 60),
+    ] {
         let longest = Duration::from_secs(longest);
         assert_eq!(backoff(attempts, 1.0), longest, "{attempts}");
         assert_eq!(backoff(attempts, 0.0), longest / 2, "{attempts}");
@@ -146,7 +154,10 @@ fn a_user_id_is_one_segment_of_the_path_whatever_it_holds() {
         let graph = GraphClient::new(endpoint, http.clone(), Arc::clone(&credential)).unwrap();
         for (id, path) in [
             ("a-b", "/v1.0/users/a-b/revokeSignInSessions"),
-            ("a/../b?c#d", "/v1.0/users/a%2F..%2Fb%3Fc%23d/revokeSignInSessions"),
+            (
+                "a/../b?c#d",
+                "/v1.0/users/a%2F..%2Fb%3Fc%23d/revokeSignInSessions",
+            ),
             ("a%2Fb", "/v1.0/users/a%252Fb/revokeSignInSessions"),
         ] {
             let url = graph.url(&["users", id, "revokeSignInSessions"]);
@@ -172,6 +183,10 @@ fn each_clouds_graph_has_its_own_audience() {
             "https://microsoftgraph.chinacloudapi.cn/.default",
         ),
     ] {
-        assert_eq!(scope_of(&Url::parse(endpoint).unwrap()), scope, "{endpoint}");
+        assert_eq!(
+            scope_of(&Url::parse(endpoint).unwrap()),
+            scope,
+            "{endpoint}"
+        );
     }
 }
