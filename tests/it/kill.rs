@@ -92,7 +92,9 @@ impl Run {
             })
             .await;
         assert!(done, "the victims were not all contained; the daemon said:\n{}", self.log());
-        support::terminate(&mut daemon).await;
+        // A signal before the daemon has its handlers would simply end it.
+        support::wait_until_up(&self.lab).await;
+        support::terminate(&mut daemon, || self.log()).await;
         self.end().await
     }
 

@@ -187,10 +187,20 @@ pub(crate) fn theft(victim: &Person, at: Timestamp) -> [Value; 2] {
     [at_home(victim, at), replayed_session(victim, at)]
 }
 
+/// Waits until a daemon process answers at the lab's control socket.
+pub(crate) async fn wait_until_up(lab: &Lab) {
+    let client = Client::new(lab.socket());
+    let deadline = Instant::now() + PATIENCE;
+    while client.status().await.is_err() {
+        assert!(Instant::now() < deadline, "no daemon answers at {}", lab.socket().display());
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// SIGTERM, and a clean end within the unit's time.
-pub(crate) async fn terminate(daemon: &mut Child) {
+pub(crate) async fn terminate(daemon: &mut Child, log: impl Fn() -> String) {
     let id = i32::try_from(daemon.id().expect("the daemon runs")).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGTERM).unwrap();
     let status = tokio::time::timeout(Duration::from_secs(15), daemon.wait()).await.unwrap().unwrap();
-    assert!(status.success(), "{status}");
+    assert!(status.success(), "{status}; the daemon said:\n{}", log());
 }
