@@ -134,10 +134,6 @@ impl Daemon {
             .await
             .with_context(|| format!("state: {}", config.state.display()))?;
         let control = Control::bind(&config.control.socket, config.control.group.as_deref())?;
-        let released = store.release_claims(Timestamp::now()).await?;
-        if released > 0 {
-            tracing::info!(actions = released, "actions that were on the wire when the last run ended are sent again");
-        }
         let paused = store.paused().await?.is_some();
         metrics.paused.set(f64::from(u8::from(paused)));
         health.set_ready(Component::Store, true, "");
