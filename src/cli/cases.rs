@@ -136,9 +136,17 @@ fn print_list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> io::Re
     if cases.is_empty() {
         return writeln!(out, "No cases.");
     }
-    writeln!(out, "{:<9} {:<17} {:>5}  {:>8}  {:<34} ACTIONS", "CASE", "STATUS", "SCORE", "AGE", "USER")?;
+    writeln!(
+        out,
+        "{:<9} {:<17} {:>5}  {:>8}  {:<34} ACTIONS",
+        "CASE", "STATUS", "SCORE", "AGE", "USER"
+    )?;
     for case in cases {
-        let actions: Vec<&str> = case.actions.iter().map(|action| action.kind.as_str()).collect();
+        let actions: Vec<&str> = case
+            .actions
+            .iter()
+            .map(|action| action.kind.as_str())
+            .collect();
         writeln!(
             out,
             "{:<9} {} {:>5}  {:>8}  {:<34} {}",
@@ -154,7 +162,11 @@ fn print_list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> io::Re
 }
 
 fn who(user: &UserRef) -> &str {
-    if user.principal_name.is_empty() { user.id.as_str() } else { &user.principal_name }
+    if user.principal_name.is_empty() {
+        user.id.as_str()
+    } else {
+        &user.principal_name
+    }
 }
 
 /// `14 s`, `38 min`, `5 h`, `3 d`.
@@ -168,15 +180,30 @@ fn age(since: Timestamp, now: Timestamp) -> String {
 }
 
 fn print_case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Result<()> {
-    writeln!(out, "Case {}  {}  score {}", case.id, output::status(case.status).trim_end(), case.score)?;
+    writeln!(
+        out,
+        "Case {}  {}  score {}",
+        case.id,
+        output::status(case.status).trim_end(),
+        case.score
+    )?;
     writeln!(
         out,
         "User {}  {}{}",
         escape(who(&case.user)),
         escape(case.user.id.as_str()),
-        if case.user.guest { "  guest: sessions of the home tenant are not revoked" } else { "" }
+        if case.user.guest {
+            "  guest: sessions of the home tenant are not revoked"
+        } else {
+            ""
+        }
     )?;
-    writeln!(out, "Opened {} ago, at {}", age(case.opened_at, now), clock(case.opened_at))?;
+    writeln!(
+        out,
+        "Opened {} ago, at {}",
+        age(case.opened_at, now),
+        clock(case.opened_at)
+    )?;
     writeln!(out, "\nSignals")?;
     for signal in &case.signals {
         writeln!(
@@ -202,8 +229,12 @@ fn print_case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Resul
         }
         match decision.admission {
             Admission::Admitted => {}
-            Admission::Demoted(reason) => writeln!(out, "    guard: a human is asked first ({reason})")?,
-            Admission::Refused(reason) => writeln!(out, "    guard: refused ({reason}); nothing was done")?,
+            Admission::Demoted(reason) => {
+                writeln!(out, "    guard: a human is asked first ({reason})")?
+            }
+            Admission::Refused(reason) => {
+                writeln!(out, "    guard: refused ({reason}); nothing was done")?
+            }
         }
     }
     writeln!(out, "\nActions")?;
@@ -214,13 +245,22 @@ fn print_case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Resul
         print_action(out, action, now)?;
     }
     if case.status == CaseStatus::AwaitingApproval {
-        writeln!(out, "\nevictd cases approve {0}   or   evictd cases deny {0}", case.id.short())?;
+        writeln!(
+            out,
+            "\nevictd cases approve {0}   or   evictd cases deny {0}",
+            case.id.short()
+        )?;
     }
     Ok(())
 }
 
 fn print_action(out: &mut dyn Write, action: &ActionView, now: Timestamp) -> io::Result<()> {
-    write!(out, "  {:<20} {:<18}", action.kind.as_str(), action.state.as_str())?;
+    write!(
+        out,
+        "  {:<20} {:<18}",
+        action.kind.as_str(),
+        action.state.as_str()
+    )?;
     if let Some(outcome) = &action.last_outcome {
         write!(out, " {}", escape(outcome))?;
     }
@@ -231,14 +271,23 @@ fn print_action(out: &mut dyn Write, action: &ActionView, now: Timestamp) -> io:
         write!(out, ", {seconds:.1} s after the event")?;
     }
     if action.state == ActionState::AwaitingApproval {
-        write!(out, " {} of {} approvals", action.approved_by.len(), action.approvers_needed)?;
+        write!(
+            out,
+            " {} of {} approvals",
+            action.approved_by.len(),
+            action.approvers_needed
+        )?;
         if let Some(expires) = action.expires_at {
             let left = expires.duration_since(now).as_secs().max(0);
             write!(out, ", denied by silence in {} min", left.div_euclid(60))?;
         }
     }
     if !action.approved_by.is_empty() {
-        write!(out, ", approved by {}", escape(&action.approved_by.join(", ")))?;
+        write!(
+            out,
+            ", approved by {}",
+            escape(&action.approved_by.join(", "))
+        )?;
     }
     if let Some(by) = &action.denied_by {
         write!(out, ", denied by {}", escape(by))?;
@@ -255,20 +304,39 @@ fn print_judged(out: &mut dyn Write, case: &CaseView) -> io::Result<()> {
     match case.status {
         CaseStatus::Denied => writeln!(out, "Denied: nothing is done to {name}."),
         CaseStatus::AwaitingApproval => {
-            let action = case.actions.iter().find(|a| a.state == ActionState::AwaitingApproval);
+            let action = case
+                .actions
+                .iter()
+                .find(|a| a.state == ActionState::AwaitingApproval);
             let (have, need) = action.map_or((0, 0), |a| (a.approved_by.len(), a.approvers_needed));
-            writeln!(out, "Approved by {have} of {need}; another person must approve {}.", case.id.short())
+            writeln!(
+                out,
+                "Approved by {have} of {need}; another person must approve {}.",
+                case.id.short()
+            )
         }
         _ => {
             let kinds: Vec<&str> = case.actions.iter().map(|a| a.kind.as_str()).collect();
-            writeln!(out, "Approved: {} for {name}. `evictd cases show {}` follows it.", kinds.join(", "), case.id.short())
+            writeln!(
+                out,
+                "Approved: {} for {name}. `evictd cases show {}` follows it.",
+                kinds.join(", "),
+                case.id.short()
+            )
         }
     }
 }
 
 fn print_status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io::Result<()> {
     let about = &status.about;
-    writeln!(out, "evictd {} up {}, policies {}, metrics at http://{}/metrics", about.version, age(about.since, now), about.policy_set, about.http)?;
+    writeln!(
+        out,
+        "evictd {} up {}, policies {}, metrics at http://{}/metrics",
+        about.version,
+        age(about.since, now),
+        about.policy_set,
+        about.http
+    )?;
     if status.ready {
         writeln!(out, "ready")?;
     }
@@ -276,7 +344,12 @@ fn print_status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io::Res
         writeln!(out, "not ready: {reason}")?;
     }
     if let Some(pause) = &status.paused {
-        writeln!(out, "PAUSED by {} {} ago: nothing is done until `evictd resume`", escape(&pause.by), age(pause.since, now))?;
+        writeln!(
+            out,
+            "PAUSED by {} {} ago: nothing is done until `evictd resume`",
+            escape(&pause.by),
+            age(pause.since, now)
+        )?;
     }
     for partition in &about.partitions {
         writeln!(
@@ -285,13 +358,27 @@ fn print_status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io::Res
             partition.hub,
             partition.partition,
             partition.state,
-            partition.sequence.map_or("the start".to_owned(), |s| format!("message {s}")),
+            partition
+                .sequence
+                .map_or("the start".to_owned(), |s| format!("message {s}")),
             partition.lag_seconds
         )?;
     }
-    let outbox: Vec<String> =
-        status.outbox.iter().filter(|(_, n)| *n > 0).map(|(state, n)| format!("{n} {state}")).collect();
-    writeln!(out, "outbox: {}", if outbox.is_empty() { "empty".to_owned() } else { outbox.join(", ") })?;
+    let outbox: Vec<String> = status
+        .outbox
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
+    writeln!(
+        out,
+        "outbox: {}",
+        if outbox.is_empty() {
+            "empty".to_owned()
+        } else {
+            outbox.join(", ")
+        }
+    )?;
     writeln!(out, "quarantine: {} record(s)", status.quarantined)
 }
 

@@ -70,7 +70,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn cases(&self, limit: usize) -> Result<Vec<CaseView>, ClientError> {
-        self.ask(Method::GET, &format!("/v1/cases?limit={limit}")).await
+        self.ask(Method::GET, &format!("/v1/cases?limit={limit}"))
+            .await
     }
 
     /// One case whole, by its id or a prefix of it.
@@ -78,7 +79,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn case(&self, prefix: &str) -> Result<CaseView, ClientError> {
-        self.ask(Method::GET, &format!("/v1/cases/{}", segment(prefix))).await
+        self.ask(Method::GET, &format!("/v1/cases/{}", segment(prefix)))
+            .await
     }
 
     /// Approves what a case asks.
@@ -86,7 +88,11 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn approve(&self, prefix: &str) -> Result<CaseView, ClientError> {
-        self.ask(Method::POST, &format!("/v1/cases/{}/approve", segment(prefix))).await
+        self.ask(
+            Method::POST,
+            &format!("/v1/cases/{}/approve", segment(prefix)),
+        )
+        .await
     }
 
     /// Denies what a case asks.
@@ -94,7 +100,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn deny(&self, prefix: &str) -> Result<CaseView, ClientError> {
-        self.ask(Method::POST, &format!("/v1/cases/{}/deny", segment(prefix))).await
+        self.ask(Method::POST, &format!("/v1/cases/{}/deny", segment(prefix)))
+            .await
     }
 
     /// Stops every effect (`true`) or lets them go on.
@@ -118,8 +125,16 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn quarantine(&self, after: i64, limit: usize) -> Result<Vec<QuarantineRow>, ClientError> {
-        self.ask(Method::GET, &format!("/v1/quarantine?after={after}&limit={limit}")).await
+    pub async fn quarantine(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<QuarantineRow>, ClientError> {
+        self.ask(
+            Method::GET,
+            &format!("/v1/quarantine?after={after}&limit={limit}"),
+        )
+        .await
     }
 
     /// Decodes a quarantined record again.
@@ -127,7 +142,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn retry(&self, id: i64) -> Result<Retried, ClientError> {
-        self.ask(Method::POST, &format!("/v1/quarantine/{id}/retry")).await
+        self.ask(Method::POST, &format!("/v1/quarantine/{id}/retry"))
+            .await
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
@@ -147,7 +163,10 @@ impl Client {
             .await
             .map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.unexpected(&error))?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| self.unexpected(&error))?;
         if status.is_success() {
             return Ok(body.into());
         }
@@ -165,7 +184,9 @@ impl Client {
                     std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
                         ClientError::NoDaemon(self.socket.clone())
                     }
-                    std::io::ErrorKind::PermissionDenied => ClientError::NotAllowed(self.socket.clone()),
+                    std::io::ErrorKind::PermissionDenied => {
+                        ClientError::NotAllowed(self.socket.clone())
+                    }
                     _ => self.unexpected(io),
                 };
             }
@@ -175,7 +196,10 @@ impl Client {
     }
 
     fn unexpected(&self, reason: &dyn std::fmt::Display) -> ClientError {
-        ClientError::Unexpected { socket: self.socket.clone(), reason: reason.to_string() }
+        ClientError::Unexpected {
+            socket: self.socket.clone(),
+            reason: reason.to_string(),
+        }
     }
 
     /// The socket it speaks to.
@@ -187,5 +211,14 @@ impl Client {
 /// A prefix as a path segment: what is no hex digit or dash cannot name a case
 /// and is left out of the URL's grammar.
 fn segment(prefix: &str) -> String {
-    prefix.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+    prefix
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }

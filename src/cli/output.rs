@@ -55,7 +55,13 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     text.chars()
-        .map(|c| if obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() })
+        .map(|c| {
+            if obeyed(c) {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            }
+        })
         .collect::<String>()
         .into()
 }

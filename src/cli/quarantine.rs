@@ -49,7 +49,9 @@ pub async fn run(command: QuarantineCommand, client: &Client) -> anyhow::Result<
 async fn rows(client: &Client) -> anyhow::Result<Vec<crate::store::QuarantineRow>> {
     let mut rows = Vec::new();
     loop {
-        let after = rows.last().map_or(0, |row: &crate::store::QuarantineRow| row.id);
+        let after = rows
+            .last()
+            .map_or(0, |row: &crate::store::QuarantineRow| row.id);
         let page = client.quarantine(after, PAGE).await?;
         if page.is_empty() {
             return Ok(rows);
@@ -75,14 +77,22 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
             writeln!(
                 out,
                 "{:>5}  {}/{} message {} {place}, {}",
-                row.id, row.hub, row.partition, row.sequence, row.quarantined_at.strftime("%F %T")
+                row.id,
+                row.hub,
+                row.partition,
+                row.sequence,
+                row.quarantined_at.strftime("%F %T")
             )?;
             writeln!(out, "       {}", escape(&row.record.reason))?;
             let text = String::from_utf8_lossy(&row.record.bytes);
             let preview: String = text.chars().take(PREVIEW_CHARS).collect();
             writeln!(out, "       {}", escape(&preview))?;
         }
-        writeln!(out, "{} in quarantine. `evictd quarantine retry --all` decodes again.", rows.len())
+        writeln!(
+            out,
+            "{} in quarantine. `evictd quarantine retry --all` decodes again.",
+            rows.len()
+        )
     })
 }
 

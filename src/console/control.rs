@@ -156,7 +156,9 @@ impl Control {
     /// # Errors
     /// When another daemon listens there, or the file system refuses.
     pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Self> {
-        Ok(Self { listener: socket::listen(path, group)? })
+        Ok(Self {
+            listener: socket::listen(path, group)?,
+        })
     }
 
     /// Serves until `stop`.
@@ -194,8 +196,11 @@ fn router(desk: Desk) -> Router {
 async fn in_time(request: axum::extract::Request, next: middleware::Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(answer) => answer,
-        Err(_) => Fault(StatusCode::SERVICE_UNAVAILABLE, "the store is held up; try again".to_owned())
-            .into_response(),
+        Err(_) => Fault(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store is held up; try again".to_owned(),
+        )
+        .into_response(),
     }
 }
 
@@ -226,15 +231,26 @@ impl From<JudgeError> for Fault {
 }
 
 async fn status(State(desk): Shared) -> Result<Json<Status>, Fault> {
-    let OutboxStats { by_state, quarantined, .. } = desk.store.stats().await?;
-    let unready: Vec<String> =
-        desk.health.unready().into_iter().map(|(c, why)| format!("{c:?}: {why}")).collect();
+    let OutboxStats {
+        by_state,
+        quarantined,
+        ..
+    } = desk.store.stats().await?;
+    let unready: Vec<String> = desk
+        .health
+        .unready()
+        .into_iter()
+        .map(|(c, why)| format!("{c:?}: {why}"))
+        .collect();
     Ok(Json(Status {
         about: (desk.about)(),
         ready: unready.is_empty(),
         unready,
         paused: desk.store.paused().await?,
-        outbox: by_state.into_iter().map(|(state, n)| (state.as_str().to_owned(), n)).collect(),
+        outbox: by_state
+            .into_iter()
+            .map(|(state, n)| (state.as_str().to_owned(), n))
+            .collect(),
         quarantined,
     }))
 }
@@ -244,12 +260,18 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn cases(State(desk): Shared, Query(query): Query<Limit>) -> Result<Json<Vec<CaseView>>, Fault> {
+async fn cases(
+    State(desk): Shared,
+    Query(query): Query<Limit>,
+) -> Result<Json<Vec<CaseView>>, Fault> {
     let limit = query.limit.unwrap_or(100).min(CASES_MAX);
     Ok(Json(desk.store.cases(limit).await?))
 }
 
-async fn case(State(desk): Shared, Segment(prefix): Segment<String>) -> Result<Json<CaseView>, Fault> {
+async fn case(
+    State(desk): Shared,
+    Segment(prefix): Segment<String>,
+) -> Result<Json<CaseView>, Fault> {
     Ok(Json(desk.store.case(&prefix).await?))
 }
 
@@ -275,17 +297,26 @@ async fn judge(
     judgement: Judgement,
     peer: &Peer,
 ) -> Result<Json<CaseView>, Fault> {
-    let case = desk.store.judge(prefix, judgement, &peer.0, Timestamp::now()).await?;
+    let case = desk
+        .store
+        .judge(prefix, judgement, &peer.0, Timestamp::now())
+        .await?;
     tracing::info!(case.id = %case.id, judgement = judgement.as_str(), "judged by a human");
     desk.wake.notify_one();
     Ok(Json(case))
 }
 
-async fn pause(State(desk): Shared, ConnectInfo(peer): ConnectInfo<Peer>) -> Result<StatusCode, Fault> {
+async fn pause(
+    State(desk): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Fault> {
     // Effects stop at once; then it is made to last.
     desk.paused.store(true, Ordering::Relaxed);
     desk.metrics.paused.set(1.0);
-    let pause = Pause { by: peer.0, since: Timestamp::now() };
+    let pause = Pause {
+        by: peer.0,
+        since: Timestamp::now(),
+    };
     desk.store.set_pause(Some(pause)).await?;
     tracing::warn!("paused: nothing is done until a resume");
     Ok(StatusCode::NO_CONTENT)
@@ -318,11 +349,18 @@ async fn quarantine(
     Query(query): Query<After>,
 ) -> Result<Json<Vec<QuarantineRow>>, Fault> {
     let limit = query.limit.unwrap_or(100).min(QUARANTINE_MAX);
-    Ok(Json(desk.store.quarantine(query.after.unwrap_or(0), limit).await?))
+    Ok(Json(
+        desk.store
+            .quarantine(query.after.unwrap_or(0), limit)
+            .await?,
+    ))
 }
 
 async fn retry(State(desk): Shared, Segment(id): Segment<i64>) -> Result<Json<Retried>, Fault> {
-    (desk.retry)(id).await.map(Json).map_err(|error| Fault(StatusCode::NOT_FOUND, error))
+    (desk.retry)(id)
+        .await
+        .map(Json)
+        .map_err(|error| Fault(StatusCode::NOT_FOUND, error))
 }
 
 #[cfg(test)]

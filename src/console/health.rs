@@ -47,7 +47,8 @@ impl Health {
 
     /// The pipeline lives.
     pub fn beat(&self, now: Timestamp) {
-        self.last_beat.store(now.as_millisecond(), Ordering::Relaxed);
+        self.last_beat
+            .store(now.as_millisecond(), Ordering::Relaxed);
     }
 
     /// Whether the pipeline's heart has beaten lately.
@@ -69,7 +70,10 @@ impl Health {
     /// What is not ready, and why; empty when everything is.
     pub fn unready(&self) -> Vec<(Component, String)> {
         let unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
-        unready.iter().map(|(component, reason)| (*component, reason.clone())).collect()
+        unready
+            .iter()
+            .map(|(component, reason)| (*component, reason.clone()))
+            .collect()
     }
 }
 
@@ -91,7 +95,10 @@ mod tests {
         health.set_ready(Component::Receivers, false, "insights/0 is not attached");
         assert_eq!(
             health.unready(),
-            [(Component::Receivers, "insights/0 is not attached".to_owned())]
+            [(
+                Component::Receivers,
+                "insights/0 is not attached".to_owned()
+            )]
         );
     }
 }

@@ -33,18 +33,30 @@ async fn healthz(State(shown): State<Shown>) -> Response {
     if shown.health.is_alive(Timestamp::now()) {
         (StatusCode::OK, "alive\n").into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the pipeline's heart has stopped\n").into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the pipeline's heart has stopped\n",
+        )
+            .into_response()
     }
 }
 
 async fn readyz(State(shown): State<Shown>) -> Response {
     let unready = shown.health.unready();
-    let status = if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if unready.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let unready: Vec<_> = unready
         .into_iter()
         .map(|(component, reason)| json!({ "component": component, "reason": reason }))
         .collect();
-    (status, Json(json!({ "ready": unready.is_empty(), "unready": unready }))).into_response()
+    (
+        status,
+        Json(json!({ "ready": unready.is_empty(), "unready": unready })),
+    )
+        .into_response()
 }
 
 async fn exposition(State(shown): State<Shown>) -> Response {
@@ -61,7 +73,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
-        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        let answer = reqwest::get(format!("http://{address}{path}"))
+            .await
+            .unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         server.abort();
@@ -83,7 +97,10 @@ mod tests {
         assert_eq!(status, 503);
         assert!(text.contains("insights/0 is not attached"), "{text}");
         health.set_ready(Component::Receivers, true, "");
-        assert_eq!(get(router(), "/readyz").await, (200, r#"{"ready":true,"unready":[]}"#.to_owned()));
+        assert_eq!(
+            get(router(), "/readyz").await,
+            (200, r#"{"ready":true,"unready":[]}"#.to_owned())
+        );
         let (status, text) = get(router(), "/metrics").await;
         assert_eq!(status, 200);
         assert!(text.contains("evictd_build_info{version="), "{text}");

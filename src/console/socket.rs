@@ -26,7 +26,10 @@ pub(super) fn listen(path: &Path, group: Option<&str>) -> anyhow::Result<UnixLis
         }
         fs::remove_file(path).with_context(|| format!("control.socket: {shown} is in the way"))?;
     }
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let private = parent.join(format!(".evictd-{}", std::process::id()));
     let made = make(&private, path, group);
     // Left behind only if the process dies within these few lines.
@@ -62,7 +65,10 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
         let error = listen(&path, None).unwrap_err();
-        assert!(error.to_string().contains("another daemon listens"), "{error:#}");
+        assert!(
+            error.to_string().contains("another daemon listens"),
+            "{error:#}"
+        );
         // A dead daemon's socket is replaced.
         drop(first);
         listen(&path, None).unwrap();

@@ -4,7 +4,7 @@
 //! lists, the store, the credential, the ports. Then receivers → pipeline →
 //! responder → console run until a signal, or until one of them ends early,
 //! which stops the rest and the process non-zero. Stopping goes the same way,
-//! each stage draining into the next, within [`STOP_WITHIN`].
+//! each stage draining into the next, within 10 s.
 
 mod reload;
 mod systemd;
@@ -82,7 +82,11 @@ impl Stage {
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        Self { name, stop, task: tokio::spawn(work) }
+        Self {
+            name,
+            stop,
+            task: tokio::spawn(work),
+        }
     }
 
     /// Ends when the task does, which is early: nobody told it to.
@@ -121,7 +125,11 @@ impl Daemon {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let health = Arc::new(Health::new(Timestamp::now()));
-        let serving = Arc::new(Serving::load(&config, Arc::clone(&health), Arc::clone(&metrics))?);
+        let serving = Arc::new(Serving::load(
+            &config,
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        )?);
         let http = http_client(config.graph.ca_file.as_deref())?;
         let credential = credential(&config, http.clone())?;
         let endpoint = config.graph.endpoint.parse().context("graph.endpoint")?;
@@ -149,7 +157,11 @@ impl Daemon {
             serving: Arc::clone(&serving),
         };
         let stages = parts.spawn(credential, graph, listener, control).await?;
-        Ok(Self { http: address, serving, stages })
+        Ok(Self {
+            http: address,
+            serving,
+            stages,
+        })
     }
 
     /// Where health and metrics are served.
@@ -167,7 +179,12 @@ impl Daemon {
 
     /// Ends when a stage ends early, with the reason.
     pub async fn failure(&mut self) -> anyhow::Error {
-        let Stages { receivers, pipeline, responder, console } = &mut self.stages;
+        let Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        } = &mut self.stages;
         tokio::select! {
             error = receivers.ends_early() => error,
             error = pipeline.ends_early() => error,
@@ -185,7 +202,12 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + STOP_WITHIN;
         let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
-        let Stages { receivers, pipeline, responder, console } = self.stages;
+        let Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        } = self.stages;
         let mut outcome = Ok(());
         // The receivers hold the only senders; when they are gone the pipeline
         // finishes what the channel still holds and ends.
@@ -222,7 +244,11 @@ impl Parts {
         let positions = self.store.positions().await?;
         let positions = positions
             .into_iter()
-            .map(|p| Source { hub: p.hub, partition: p.partition, sequence: p.sequence })
+            .map(|p| Source {
+                hub: p.hub,
+                partition: p.partition,
+                sequence: p.sequence,
+            })
             .collect();
         let inlet = Inlet {
             config: Arc::new(self.config.event_hubs.clone()),
@@ -262,8 +288,17 @@ impl Parts {
             Ok(())
         });
         let stop = token();
-        let console = Stage::spawn("console", stop.clone(), self.console(listener, control, ask, stop));
-        Ok(Stages { receivers, pipeline, responder, console })
+        let console = Stage::spawn(
+            "console",
+            stop.clone(),
+            self.console(listener, control, ask, stop),
+        );
+        Ok(Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        })
     }
 
     /// The pages, the control socket, the watchdog and the gauges that age.
@@ -311,7 +346,11 @@ impl Parts {
                 since,
                 http: http.clone(),
                 policy_set: policies.borrow().hash.to_string(),
-                partitions: board.snapshot(Timestamp::now()).into_iter().map(shown).collect(),
+                partitions: board
+                    .snapshot(Timestamp::now())
+                    .into_iter()
+                    .map(shown)
+                    .collect(),
             }),
             retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
             reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
@@ -332,7 +371,9 @@ fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
 async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, String> {
     let stopping = || "the daemon is stopping".to_owned();
     let (reply, answer) = oneshot::channel();
-    ask.send(Request::Retry { id, reply }).await.map_err(|_| stopping())?;
+    ask.send(Request::Retry { id, reply })
+        .await
+        .map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())?
 }
 
@@ -358,7 +399,11 @@ fn report(board: &LagBoard, health: &Health, hubs: usize, now: Timestamp) {
     let attached = board.health();
     match attached {
         Ok(()) if known.len() == hubs => health.set_ready(Component::Receivers, true, ""),
-        Ok(()) => health.set_ready(Component::Receivers, false, "asking Event Hubs for the partitions"),
+        Ok(()) => health.set_ready(
+            Component::Receivers,
+            false,
+            "asking Event Hubs for the partitions",
+        ),
         Err(reason) => health.set_ready(Component::Receivers, false, &reason),
     }
 }
@@ -368,7 +413,10 @@ fn credential(config: &Config, http: reqwest::Client) -> anyhow::Result<Arc<Cred
         Some(authority) => Some(authority.parse().context("graph.authority")?),
         None => None,
     };
-    let authority = Authority { tenant_id: Some(config.tenant.clone()), host };
+    let authority = Authority {
+        tenant_id: Some(config.tenant.clone()),
+        host,
+    };
     Credential::new(config.credential.clone(), authority, http).context("credential")
 }
 

@@ -23,7 +23,6 @@ pub(super) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-
 /// `RELOADING=1` with the monotonic stamp that `Type=notify-reload` asks for.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
@@ -34,7 +33,10 @@ pub(super) fn reloading() {
 
 /// `STOPPING=1`.
 pub(super) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: draining what was received")]);
+    notify(&[
+        NotifyState::Stopping,
+        NotifyState::Status("stopping: draining what was received"),
+    ]);
 }
 
 /// Pings the watchdog at half its period while the pipeline lives. A pipeline

@@ -16,8 +16,13 @@ use crate::policy::KnownSignal;
 const HOSTING_ASN: u32 = 64500;
 
 fn policies() -> PolicySet {
-    let known: Vec<KnownSignal> =
-        CATALOGUE.iter().map(|spec| KnownSignal { name: spec.name, family: spec.family }).collect();
+    let known: Vec<KnownSignal> = CATALOGUE
+        .iter()
+        .map(|spec| KnownSignal {
+            name: spec.name,
+            family: spec.family,
+        })
+        .collect();
     PolicySet::compile(policy::shipped(), &known).unwrap()
 }
 
@@ -34,7 +39,11 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn ana() -> UserRef {
-    UserRef { id: UserId::new("ana"), principal_name: "ana@contoso.example".into(), guest: false }
+    UserRef {
+        id: UserId::new("ana"),
+        principal_name: "ana@contoso.example".into(),
+        guest: false,
+    }
 }
 
 /// Places by number: two networks at home, one far away, hosting, Tor.
@@ -91,17 +100,27 @@ fn risk(seconds: i64, risk_type: &str) -> Event {
 fn run(events: &[Event]) -> (UserMemory, Vec<Step>) {
     let (policies, intel) = (policies(), intel());
     let mut memory = UserMemory::default();
-    let steps = events.iter().map(|event| step(&mut memory, event, &intel, &policies)).collect();
+    let steps = events
+        .iter()
+        .map(|event| step(&mut memory, event, &intel, &policies))
+        .collect();
     (memory, steps)
 }
 
 /// What an incident called for in the end, whatever the way there.
 fn called_for(memory: &UserMemory) -> BTreeSet<(ActionKind, Effect)> {
-    memory.incident.iter().flat_map(|incident| incident.called_for.iter().copied()).collect()
+    memory
+        .incident
+        .iter()
+        .flat_map(|incident| incident.called_for.iter().copied())
+        .collect()
 }
 
 fn decisions(steps: &[Step]) -> Vec<&Decision> {
-    steps.iter().filter_map(|step| step.decision.as_ref()).collect()
+    steps
+        .iter()
+        .filter_map(|step| step.decision.as_ref())
+        .collect()
 }
 
 #[test]
@@ -113,17 +132,29 @@ fn a_stolen_session_is_acted_on_once() {
         sign_in(1_920, 3, 1, false),
     ]);
     let decisions = decisions(&steps);
-    assert_eq!(decisions.len(), 1, "further events of one theft call for nothing new");
+    assert_eq!(
+        decisions.len(),
+        1,
+        "further events of one theft call for nothing new"
+    );
     let decision = decisions[0];
     assert_eq!((decision.effect, decision.score), (Effect::Act, 93));
     let kinds: Vec<ActionKind> = decision.orders.iter().map(|order| order.kind).collect();
     assert_eq!(kinds, ActionKind::ALL);
     assert_eq!(decision.orders[0].policy.as_str(), "stolen-session");
-    assert!(decision.signals.iter().any(|s| s.name.as_str() == "session_hosting"));
+    assert!(
+        decision
+            .signals
+            .iter()
+            .any(|s| s.name.as_str() == "session_hosting")
+    );
     // The later events' signals are filed under the case.
     assert_eq!(steps[2].case, Some(decision.case));
     assert!(!steps[2].signals.is_empty());
-    assert_eq!(memory.incident.as_ref().map(|i| i.case), Some(decision.case));
+    assert_eq!(
+        memory.incident.as_ref().map(|i| i.case),
+        Some(decision.case)
+    );
 }
 
 #[test]
@@ -149,7 +180,13 @@ fn a_redelivered_record_is_recognised_and_changes_nothing() {
     let mut memory = before.clone();
     for event in &events {
         let step = step(&mut memory, event, &intel, &policies);
-        assert_eq!(step, Step { duplicate: true, ..Step::default() });
+        assert_eq!(
+            step,
+            Step {
+                duplicate: true,
+                ..Step::default()
+            }
+        );
     }
     assert_eq!(memory, before);
 }
@@ -173,24 +210,46 @@ fn the_guard_has_the_last_word() {
     let (_, steps) = run(&[sign_in(0, 0, 1, true), sign_in(1_800, 3, 1, false)]);
     let decision = decisions(&steps)[0].clone();
     let mut policies = policies();
-    let situation = |now| Situation { now, paused: false, acts_last_hour: 0 };
+    let situation = |now| Situation {
+        now,
+        paused: false,
+        acts_last_hour: 0,
+    };
     let mut admitted = decision.clone();
     admit(&mut admitted, &policies, &situation(decision.at));
-    assert_eq!((admitted.admission, admitted.effect), (Admission::Admitted, Effect::Act));
+    assert_eq!(
+        (admitted.admission, admitted.effect),
+        (Admission::Admitted, Effect::Act)
+    );
     let mut stale = decision.clone();
-    admit(&mut stale, &policies, &situation(decision.at + SignedDuration::from_hours(5)));
+    admit(
+        &mut stale,
+        &policies,
+        &situation(decision.at + SignedDuration::from_hours(5)),
+    );
     assert_eq!(stale.admission, Admission::Demoted(GuardReason::StaleEvent));
     assert_eq!(stale.effect, Effect::Ask);
     let guard = "guard: { protected: { users: [ana@contoso.example] } }";
     let mut sources = policy::shipped();
     sources.retain(|source| !source.path.ends_with("guard.yaml"));
-    sources.push(policy::Source { path: "guard.yaml".into(), text: guard.into() });
-    let known: Vec<KnownSignal> =
-        CATALOGUE.iter().map(|spec| KnownSignal { name: spec.name, family: spec.family }).collect();
+    sources.push(policy::Source {
+        path: "guard.yaml".into(),
+        text: guard.into(),
+    });
+    let known: Vec<KnownSignal> = CATALOGUE
+        .iter()
+        .map(|spec| KnownSignal {
+            name: spec.name,
+            family: spec.family,
+        })
+        .collect();
     policies = PolicySet::compile(sources, &known).unwrap();
     let mut refused = decision.clone();
     admit(&mut refused, &policies, &situation(decision.at));
-    assert_eq!(refused.admission, Admission::Refused(GuardReason::ProtectedAccount));
+    assert_eq!(
+        refused.admission,
+        Admission::Refused(GuardReason::ProtectedAccount)
+    );
     assert_eq!(refused.effect, Effect::Shadow);
 }
 
@@ -198,12 +257,24 @@ fn the_guard_has_the_last_word() {
 fn without_intelligence_nothing_is_hosting_and_nothing_is_tor() {
     let mut memory = UserMemory::default();
     let (policies, intel) = (policies(), Intel::default());
-    for event in [sign_in(0, 0, 1, true), sign_in(1_800, 3, 1, false), sign_in(9_000, 4, 2, true)] {
+    for event in [
+        sign_in(0, 0, 1, true),
+        sign_in(1_800, 3, 1, false),
+        sign_in(9_000, 4, 2, true),
+    ] {
         step(&mut memory, &event, &intel, &policies);
     }
-    assert!(memory.footprints.iter().all(|f| f.class == NetworkClass::Ordinary));
+    assert!(
+        memory
+            .footprints
+            .iter()
+            .all(|f| f.class == NetworkClass::Ordinary)
+    );
     let names: BTreeSet<&str> = memory.signals.iter().map(|s| s.name.as_str()).collect();
-    assert!(!names.contains("session_hosting") && !names.contains("tor_exit"), "{names:?}");
+    assert!(
+        !names.contains("session_hosting") && !names.contains("tor_exit"),
+        "{names:?}"
+    );
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

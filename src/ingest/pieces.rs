@@ -258,8 +258,14 @@ mod tests {
     #[test]
     fn whole_messages_leave_no_rest() {
         for (body, records) in [
-            (r#"{"records":[{"a":1},{"b":[2]}]}"#, &[r#"{"a":1}"#, r#"{"b":[2]}"#][..]),
-            (r#" [ {"a":"]"} , 5 , "x" ] "#, &[r#"{"a":"]"}"#, "5", r#""x""#]),
+            (
+                r#"{"records":[{"a":1},{"b":[2]}]}"#,
+                &[r#"{"a":1}"#, r#"{"b":[2]}"#][..],
+            ),
+            (
+                r#" [ {"a":"]"} , 5 , "x" ] "#,
+                &[r#"{"a":"]"}"#, "5", r#""x""#],
+            ),
             (r#"{"a":"\"}\\"}"#, &[r#"{"a":"\"}\\"}"#]),
             (r#"{"x":1,"Records":[{}],"y":{"records":[1]}}"#, &["{}"]),
             (r#"{"records":[]}"#, &[]),
@@ -304,7 +310,10 @@ mod tests {
         let pieces = take_apart(b"[1,2,3,4]", 2);
         assert_eq!(
             text(&pieces),
-            (vec!["1".to_owned(), "2".to_owned()], Some("3,4]".to_owned()))
+            (
+                vec!["1".to_owned(), "2".to_owned()],
+                Some("3,4]".to_owned())
+            )
         );
     }
 

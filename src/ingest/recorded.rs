@@ -52,7 +52,8 @@ pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Located)) -> io::Resu
                 io::ErrorKind::InvalidData,
                 format!(
                     "line {}: a value longer than {} MiB; expected one record or envelope a line",
-                    file.begins, VALUE_BYTES_MAX >> 20
+                    file.begins,
+                    VALUE_BYTES_MAX >> 20
                 ),
             ));
         }
@@ -122,7 +123,10 @@ impl File {
         let value = std::mem::take(&mut self.value);
         let value = value.trim_ascii();
         if !value.is_empty() {
-            each(Located { line: self.begins, content: decode(value) });
+            each(Located {
+                line: self.begins,
+                content: decode(value),
+            });
         }
     }
 }
@@ -140,7 +144,13 @@ fn decode(value: &[u8]) -> Decoded {
     }
     let mut decoded = entra::decode(value);
     // A value of a file has no index within a message of its own.
-    if let [Undecodable { index: index @ Some(0), reason, .. }] = &mut decoded.quarantined[..]
+    if let [
+        Undecodable {
+            index: index @ Some(0),
+            reason,
+            ..
+        },
+    ] = &mut decoded.quarantined[..]
         && decoded.events.is_empty()
         && decoded.passed_over.is_empty()
     {
@@ -164,14 +174,22 @@ mod tests {
         read(text.as_bytes(), |located| {
             let content = located.content;
             let reasons = content.quarantined.into_iter().map(|q| q.reason).collect();
-            found.push((located.line, content.events.len(), content.passed_over.len(), reasons));
+            found.push((
+                located.line,
+                content.events.len(),
+                content.passed_over.len(),
+                reasons,
+            ));
         })
         .unwrap();
         found
     }
 
     fn counts(text: &str) -> Vec<(usize, usize)> {
-        outcome(text).into_iter().map(|(line, events, ..)| (line, events)).collect()
+        outcome(text)
+            .into_iter()
+            .map(|(line, events, ..)| (line, events))
+            .collect()
     }
 
     #[test]
@@ -184,7 +202,10 @@ mod tests {
         let wrapped = format!(r#"{{"rule":"x","expected":true,"log":{RECORD}}}"#);
         let table = [
             (format!("{RECORD}\n{RECORD}\n"), vec![(1, 1), (2, 1)]),
-            (format!("\u{feff}{RECORD}\r\n\r\n{RECORD}"), vec![(1, 1), (3, 1)]),
+            (
+                format!("\u{feff}{RECORD}\r\n\r\n{RECORD}"),
+                vec![(1, 1), (3, 1)],
+            ),
             (envelope.clone(), vec![(1, 2)]),
             (format!("{envelope}\n{envelope}\n"), vec![(1, 2), (2, 2)]),
             (format!("[{RECORD},{RECORD}]"), vec![(1, 1), (1, 1)]),
@@ -200,7 +221,9 @@ mod tests {
 
     #[test]
     fn a_broken_line_costs_that_line() {
-        let text = format!("{RECORD}\n{{\"category\":\"SignInLogs\",\"prop\n{RECORD}\nhello world\n{RECORD}\n");
+        let text = format!(
+            "{RECORD}\n{{\"category\":\"SignInLogs\",\"prop\n{RECORD}\nhello world\n{RECORD}\n"
+        );
         let found = outcome(&text);
         let lines: Vec<(usize, usize)> = found.iter().map(|f| (f.0, f.1)).collect();
         assert_eq!(lines, [(1, 1), (2, 0), (3, 1), (4, 0), (5, 1)]);
@@ -213,14 +236,22 @@ mod tests {
         let text = r#"{"category":"SignInLogs","properties":{"id":"r","userId":"u","createdDateTime":"soon"}}"#;
         assert_eq!(
             outcome(text)[0].3,
-            [r#"properties.createdDateTime: saw "soon", expected a time such as 2026-11-24T08:00:00Z"#]
+            [
+                r#"properties.createdDateTime: saw "soon", expected a time such as 2026-11-24T08:00:00Z"#
+            ]
         );
     }
 
     #[test]
     fn a_value_beyond_the_bound_is_an_error_that_names_its_line() {
-        let text = format!("{RECORD}\n{{\"a\":\"{}\"}}\n", "x".repeat(VALUE_BYTES_MAX + 10));
+        let text = format!(
+            "{RECORD}\n{{\"a\":\"{}\"}}\n",
+            "x".repeat(VALUE_BYTES_MAX + 10)
+        );
         let error = read(text.as_bytes(), |_| {}).unwrap_err().to_string();
-        assert!(error.starts_with("line 2: a value longer than 16 MiB"), "{error}");
+        assert!(
+            error.starts_with("line 2: a value longer than 16 MiB"),
+            "{error}"
+        );
     }
 }

@@ -187,7 +187,11 @@ impl UserMemory {
 
     /// Takes in where the user was.
     pub fn remember_footprint(&mut self, new: Footprint) {
-        match self.footprints.iter_mut().find(|known| known.same_slot(&new)) {
+        match self
+            .footprints
+            .iter_mut()
+            .find(|known| known.same_slot(&new))
+        {
             Some(known) => {
                 known.first = known.first.min(new.first);
                 if (new.last, &new.last_record) > (known.last, &known.last_record) {

@@ -536,10 +536,11 @@ impl Tokens {
         let mut held = self.held.lock().await;
         // Of many requests refused together, the first drops the token; the
         // others must not drop its successor.
-        if held.generation == bearer.generation && held.token.take().is_some() {
-            if let Err(error) = self.credential.renew() {
-                warn!(%error, "credential not renewed after a refused token");
-            }
+        if held.generation == bearer.generation
+            && held.token.take().is_some()
+            && let Err(error) = self.credential.renew()
+        {
+            warn!(%error, "credential not renewed after a refused token");
         }
         self.accepted.load(Ordering::Relaxed) >= bearer.generation
     }

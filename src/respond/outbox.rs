@@ -151,7 +151,9 @@ impl Desk {
                 finished(done);
             }
             if in_flight.len() >= IN_FLIGHT_MAX {
-                in_flight.join_next().await.map(finished);
+                if let Some(done) = in_flight.join_next().await {
+                    finished(done);
+                }
                 continue;
             }
             let claim = self.next(lane, &[ActionKind::RevokeSessions], 1, &mut turns);

@@ -15,7 +15,11 @@ async fn the_scripted_morning_ends_as_scripted() {
         house.lab.publish(records);
     }
     house.wait_for_records(morning.len() as u64).await;
-    assert_eq!(house.client.cases(10).await.unwrap(), [], "an ordinary morning raises no case");
+    assert_eq!(
+        house.client.cases(10).await.unwrap(),
+        [],
+        "an ordinary morning raises no case"
+    );
     for act in scenario::acts(&staff, Timestamp::now()) {
         house.publish(&act.records);
         let (status, revoked) = match act.outcome {
@@ -36,10 +40,20 @@ async fn a_case_says_why_and_how_fast() {
     house.publish(&theft(victim, Timestamp::now()));
     let listed = house.wait_for_case(victim, CaseStatus::Contained).await;
     let case = house.client.case(&listed.id.short()).await.unwrap();
-    let names: Vec<&str> = case.signals.iter().map(|s| s.signal.name.as_str()).collect();
-    assert!(names.contains(&"session_hosting") && names.contains(&"impossible_travel"), "{names:?}");
+    let names: Vec<&str> = case
+        .signals
+        .iter()
+        .map(|s| s.signal.name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"session_hosting") && names.contains(&"impossible_travel"),
+        "{names:?}"
+    );
     assert_eq!(case.decisions.len(), 1);
-    assert_eq!((case.decisions[0].decision.effect, case.score), (Effect::Act, 93));
+    assert_eq!(
+        (case.decisions[0].decision.effect, case.score),
+        (Effect::Act, 93)
+    );
     for action in &case.actions {
         assert_eq!(action.state, ActionState::Acknowledged, "{action:?}");
         let seconds = action.event_to_acknowledged_seconds.unwrap();
@@ -47,10 +61,24 @@ async fn a_case_says_why_and_how_fast() {
     }
     // Every stage of the response is measured.
     let metrics = house.metrics().await;
-    for stage in ["source", "transport", "decision", "dispatch", "graph", "reaction", "total"] {
+    for stage in [
+        "source",
+        "transport",
+        "decision",
+        "dispatch",
+        "graph",
+        "reaction",
+        "total",
+    ] {
         let count = format!("evictd_response_seconds_count{{stage=\"{stage}\"}}");
-        let value = metrics.lines().find_map(|l| l.strip_prefix(&count)).map(str::trim);
-        assert!(value.is_some_and(|v| v != "0"), "{stage}: {value:?}\n{metrics}");
+        let value = metrics
+            .lines()
+            .find_map(|l| l.strip_prefix(&count))
+            .map(str::trim);
+        assert!(
+            value.is_some_and(|v| v != "0"),
+            "{stage}: {value:?}\n{metrics}"
+        );
     }
     // Nobody's name or address is a label.
     for secret in [&victim.principal_name, &victim.id, "198.19."] {
@@ -75,8 +103,15 @@ async fn a_human_approves_one_case_and_denies_another() {
     house.client.approve(&asked.id.to_string()).await.unwrap();
     let case = house.wait_for_case(yes, CaseStatus::Contained).await;
     assert!(house.revoked(yes));
-    let me = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name;
-    assert_eq!(case.actions[0].approved_by, [me.clone()], "the approver is the peer's user");
+    let me = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .unwrap()
+        .unwrap()
+        .name;
+    assert_eq!(
+        case.actions[0].approved_by,
+        std::slice::from_ref(&me),
+        "the approver is the peer's user"
+    );
     // A human asked for it: Graph throttles others first.
     let call = house.lab.graph.calls().pop().unwrap();
     assert_eq!(call.throttle_priority.as_deref(), Some("high"));
@@ -85,7 +120,11 @@ async fn a_human_approves_one_case_and_denies_another() {
     assert_eq!(denied.status, CaseStatus::Denied);
     assert_eq!(denied.actions[0].denied_by.as_ref(), Some(&me));
     assert!(!house.revoked(no));
-    let again = house.client.approve(&refused.id.to_string()).await.unwrap_err();
+    let again = house
+        .client
+        .approve(&refused.id.to_string())
+        .await
+        .unwrap_err();
     assert!(again.to_string().contains("nothing to approve"), "{again}");
     house.daemon.stop().await.unwrap();
 }
@@ -97,10 +136,14 @@ async fn a_pause_holds_everything_survives_a_restart_and_ends_with_a_resume() {
     house.client.pause(true).await.unwrap();
     house.publish(&theft(&people[0], Timestamp::now()));
     // What is decided while paused asks.
-    let case = house.wait_for_case(&people[0], CaseStatus::AwaitingApproval).await;
+    let case = house
+        .wait_for_case(&people[0], CaseStatus::AwaitingApproval)
+        .await;
     // What a human approves meanwhile waits.
     house.client.approve(&case.id.to_string()).await.unwrap();
-    house.wait_for_case(&people[0], CaseStatus::Responding).await;
+    house
+        .wait_for_case(&people[0], CaseStatus::Responding)
+        .await;
     let house = house.restart().await;
     let status = house.wait_for_status("ready", |status| status.ready).await;
     assert!(status.paused.is_some());
@@ -132,7 +175,9 @@ async fn an_old_event_asks_instead_of_acting() {
     let victim = &victims(1)[0];
     let long_ago = Timestamp::now() - jiff::SignedDuration::from_hours(3);
     house.publish(&theft(victim, long_ago));
-    let case = house.wait_for_case(victim, CaseStatus::AwaitingApproval).await;
+    let case = house
+        .wait_for_case(victim, CaseStatus::AwaitingApproval)
+        .await;
     let case = house.client.case(&case.id.to_string()).await.unwrap();
     assert_eq!(
         serde_json::to_value(case.decisions[0].decision.admission).unwrap(),
@@ -157,7 +202,12 @@ async fn the_echo_of_our_own_confirmation_changes_nothing() {
     house.wait_for_records(3).await;
     let after = house.client.case(&case.id.to_string()).await.unwrap();
     assert_eq!(after.decisions.len(), 1);
-    assert!(after.actions.iter().any(|a| a.kind == ActionKind::ConfirmCompromised));
+    assert!(
+        after
+            .actions
+            .iter()
+            .any(|a| a.kind == ActionKind::ConfirmCompromised)
+    );
     house.daemon.stop().await.unwrap();
     assert_eq!(house.lab.graph.calls().len(), calls);
 }

@@ -23,15 +23,21 @@ async fn play(records: &[Value]) -> Outcomes {
     }
     house.wait_for_records(records.len() as u64).await;
     let settled = house.wait_for_status("the outbox drains", |status| {
-        status.outbox.iter().all(|(state, n)| *n == 0 || (state != "queued" && state != "sending"))
+        status
+            .outbox
+            .iter()
+            .all(|(state, n)| *n == 0 || (state != "queued" && state != "sending"))
     });
     tokio::time::timeout(PATIENCE, settled).await.unwrap();
     let cases = house.client.cases(1_000).await.unwrap();
     house.daemon.stop().await.unwrap();
     let mut outcomes = Outcomes::new();
     for case in cases {
-        let mut actions: Vec<String> =
-            case.actions.iter().map(|a| format!("{} {}", a.kind, a.state)).collect();
+        let mut actions: Vec<String> = case
+            .actions
+            .iter()
+            .map(|a| format!("{} {}", a.kind, a.state))
+            .collect();
         actions.sort();
         let user = case.user.principal_name.to_string();
         let doubled = outcomes.insert(user.clone(), (case.status, actions));
@@ -48,7 +54,11 @@ async fn any_order_and_any_repetition_end_as_the_orderly_run() {
     // The acts' people work in the morning too.
     orderly.extend(scenario::ordinary_morning(&staff[60..], now));
     orderly.sort_by_key(|record| record["properties"]["createdDateTime"].to_string());
-    orderly.extend(scenario::acts(&staff, now).into_iter().flat_map(|act| act.records));
+    orderly.extend(
+        scenario::acts(&staff, now)
+            .into_iter()
+            .flat_map(|act| act.records),
+    );
     let expected = play(&orderly).await;
     assert_eq!(expected.len(), 6, "{expected:?}");
 

@@ -22,23 +22,35 @@ async fn event_hubs_may_break_in_any_way() {
     house.wait_for_case(&people[0], CaseStatus::Contained).await;
 
     for partition in 0..4 {
-        house.lab.hub.detach(HUB, partition, "com.microsoft:server-busy");
+        house
+            .lab
+            .hub
+            .detach(HUB, partition, "com.microsoft:server-busy");
     }
     house.publish(&[replayed_session(&people[1], now)]);
     house.wait_for_case(&people[1], CaseStatus::Contained).await;
 
     house.lab.hub.outage(true);
     house.publish(&[replayed_session(&people[2], now)]);
-    house.wait_for_status("not ready", |status| !status.ready).await;
+    house
+        .wait_for_status("not ready", |status| !status.ready)
+        .await;
     house.lab.hub.outage(false);
     house.wait_for_case(&people[2], CaseStatus::Contained).await;
 
-    house.lab.hub.refuse_receivers(Some("com.microsoft:server-busy"));
+    house
+        .lab
+        .hub
+        .refuse_receivers(Some("com.microsoft:server-busy"));
     house.lab.hub.kill_connections();
     house.publish(&[replayed_session(&people[3], now)]);
     house.lab.hub.refuse_receivers(None);
     house.wait_for_case(&people[3], CaseStatus::Contained).await;
-    assert_eq!(house.metric("evictd_records_total").await, 8, "each record once");
+    assert_eq!(
+        house.metric("evictd_records_total").await,
+        8,
+        "each record once"
+    );
     house.daemon.stop().await.unwrap();
 }
 
@@ -49,13 +61,19 @@ async fn graph_may_answer_anything_and_the_session_still_ends() {
     let now = Timestamp::now();
     let faults = [
         Fault::status(503),
-        Fault::Status { status: 429, retry_after: Some("0.2".into()) },
+        Fault::Status {
+            status: 429,
+            retry_after: Some("0.2".into()),
+        },
         Fault::Html { status: 502 },
         Fault::Truncated,
         Fault::Reset,
     ];
     for fault in faults {
-        house.lab.graph.inject(FaultRule::once(fault).on_path("revokeSignInSessions"));
+        house
+            .lab
+            .graph
+            .inject(FaultRule::once(fault).on_path("revokeSignInSessions"));
     }
     for person in &people {
         house.publish(&theft(person, now));
@@ -71,16 +89,23 @@ async fn graph_may_answer_anything_and_the_session_still_ends() {
 async fn a_refusal_for_good_ends_with_a_human() {
     let house = House::start().await;
     let victim = &victims(1)[0];
-    house.lab.graph.with_tenant(|tenant| tenant.allow_privileged_revoke(false));
     house
         .lab
         .graph
-        .inject(FaultRule::once(Fault::status(403)).on_path("revokeSignInSessions").always());
+        .with_tenant(|tenant| tenant.allow_privileged_revoke(false));
+    house.lab.graph.inject(
+        FaultRule::once(Fault::status(403))
+            .on_path("revokeSignInSessions")
+            .always(),
+    );
     house.publish(&theft(victim, Timestamp::now()));
     let case = house.wait_for_case(victim, CaseStatus::Failed).await;
     let outcome = case.actions[0].last_outcome.clone().unwrap();
     assert!(outcome.contains("403"), "{outcome}");
-    assert_eq!(case.actions[0].attempts, 1, "a refusal for good is not repeated");
+    assert_eq!(
+        case.actions[0].attempts, 1,
+        "a refusal for good is not repeated"
+    );
     house.daemon.stop().await.unwrap();
 }
 
@@ -108,12 +133,17 @@ async fn a_broken_record_is_kept_and_the_rest_of_its_message_is_judged() {
     house.lab.publish(&records);
     house.lab.publish_bytes(b"\xff\xfe not json".to_vec());
     house.wait_for_case(victim, CaseStatus::Contained).await;
-    house.wait_for_status("two in quarantine", |status| status.quarantined == 2).await;
+    house
+        .wait_for_status("two in quarantine", |status| status.quarantined == 2)
+        .await;
     let rows = house.client.quarantine(0, 10).await.unwrap();
     let of_record = rows.iter().find(|row| row.record.index == Some(1)).unwrap();
     let bytes: serde_json::Value = serde_json::from_slice(&of_record.record.bytes).unwrap();
     assert_eq!(bytes, records[1], "the record's own bytes are kept");
-    assert!(rows.iter().any(|row| row.record.bytes == b"\xff\xfe not json"));
+    assert!(
+        rows.iter()
+            .any(|row| row.record.bytes == b"\xff\xfe not json")
+    );
     // What still does not decode stays.
     let outcome = house.client.retry(of_record.id).await.unwrap();
     assert!(!outcome.released && outcome.reason.is_some(), "{outcome:?}");
@@ -132,19 +162,34 @@ async fn a_policy_that_breaks_at_reload_leaves_the_last_good_set() {
     let before = house.client.status().await.unwrap().about.policy_set;
     write_policies(house.directory.path(), &[("fine.yaml", BROKEN)]);
     let error = house.client.reload().await.unwrap_err().to_string();
-    assert!(error.contains("fine.yaml:2:7") && error.contains("enforced"), "{error}");
-    assert_eq!(house.client.status().await.unwrap().about.policy_set, before);
+    assert!(
+        error.contains("fine.yaml:2:7") && error.contains("enforced"),
+        "{error}"
+    );
+    assert_eq!(
+        house.client.status().await.unwrap().about.policy_set,
+        before
+    );
     let metrics = house.metrics().await;
     assert!(metrics.contains("evictd_policies_stale 1"), "{metrics}");
-    assert!(metrics.contains("evictd_policy_reloads_total{result=\"failed\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("evictd_policy_reloads_total{result=\"failed\"} 1"),
+        "{metrics}"
+    );
     // It still acts as before.
     let victim = &victims(1)[0];
     house.publish(&theft(victim, Timestamp::now()));
     house.wait_for_case(victim, CaseStatus::Contained).await;
     // Mended: the new set serves.
-    write_policies(house.directory.path(), &[("fine.yaml", &FINE.replace("90", "91"))]);
+    write_policies(
+        house.directory.path(),
+        &[("fine.yaml", &FINE.replace("90", "91"))],
+    );
     house.client.reload().await.unwrap();
-    assert_ne!(house.client.status().await.unwrap().about.policy_set, before);
+    assert_ne!(
+        house.client.status().await.unwrap().about.policy_set,
+        before
+    );
     assert!(house.metrics().await.contains("evictd_policies_stale 0"));
     house.daemon.stop().await.unwrap();
 }
@@ -168,8 +213,15 @@ async fn what_is_wrong_at_start_is_named() {
     assert!(error.contains("tor-exits.txt"), "{error}");
     // A secret that is not there.
     let text = house.lab.config_text(Transport::Plain, None);
-    let text = text.replace("secret = \"lab-only-secret\"", "secret_file = \"/no/such/file\"");
-    std::fs::write(directory.join("evictd.toml"), text.replace("tor_exits", "# tor_exits")).unwrap();
+    let text = text.replace(
+        "secret = \"lab-only-secret\"",
+        "secret_file = \"/no/such/file\"",
+    );
+    std::fs::write(
+        directory.join("evictd.toml"),
+        text.replace("tor_exits", "# tor_exits"),
+    )
+    .unwrap();
     let error = format!("{:#}", start(directory).await.unwrap_err());
     assert!(error.contains("/no/such/file"), "{error}");
 }
@@ -185,13 +237,21 @@ async fn a_restart_reads_on_where_it_stopped() {
     let house = house.restart().await;
     house.lab.publish_bytes(envelope(&theft(&people[1], now)));
     house.wait_for_case(&people[1], CaseStatus::Contained).await;
-    assert_eq!(house.metric("evictd_records_total").await, 2, "nothing is read again");
+    assert_eq!(
+        house.metric("evictd_records_total").await,
+        2,
+        "nothing is read again"
+    );
     let calls_for_the_first = house
         .lab
         .graph
         .calls()
         .iter()
-        .filter(|call| call.users.iter().any(|user| user.to_string() == people[0].id))
+        .filter(|call| {
+            call.users
+                .iter()
+                .any(|user| user.to_string() == people[0].id)
+        })
         .count();
     assert_eq!(calls_for_the_first, calls);
     house.daemon.stop().await.unwrap();

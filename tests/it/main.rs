@@ -5,6 +5,12 @@
 //! - `faults`: a broken network, a broken Graph, a broken policy
 //! - `kill`: a real process, killed at any point of the path
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod contain;
 mod disorder;
 mod faults;

@@ -44,10 +44,16 @@ impl House {
         people.push(scenario::break_glass());
         let lab = Lab::start(directory.path(), &people, 4).await.unwrap();
         let folder = policies.map(|files| write_policies(directory.path(), files));
-        lab.write_config(Transport::Plain, folder.as_deref()).unwrap();
+        lab.write_config(Transport::Plain, folder.as_deref())
+            .unwrap();
         let daemon = start(directory.path()).await.unwrap();
         let client = Client::new(lab.socket());
-        Self { lab, daemon, client, directory }
+        Self {
+            lab,
+            daemon,
+            client,
+            directory,
+        }
     }
 
     /// Stops the daemon in order and starts another on the same state.
@@ -66,7 +72,9 @@ impl House {
 
     pub(crate) async fn case_of(&self, person: &Person) -> Option<CaseView> {
         let cases = self.client.cases(1_000).await.unwrap();
-        cases.into_iter().find(|case| case.user.id.as_str() == person.id)
+        cases
+            .into_iter()
+            .find(|case| case.user.id.as_str() == person.id)
     }
 
     /// Waits for the person's case to stand there.
@@ -77,7 +85,10 @@ impl House {
             match case {
                 Some(case) if case.status == status => return case,
                 other if Instant::now() > deadline => {
-                    panic!("{}: expected {status:?}, found {other:?}", person.principal_name)
+                    panic!(
+                        "{}: expected {status:?}, found {other:?}",
+                        person.principal_name
+                    )
                 }
                 _ => tokio::time::sleep(POLL).await,
             }
@@ -85,7 +96,11 @@ impl House {
     }
 
     /// Waits until the daemon's status is as wanted.
-    pub(crate) async fn wait_for_status(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) async fn wait_for_status(
+        &self,
+        what: &str,
+        holds: impl Fn(&Status) -> bool,
+    ) -> Status {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.client.status().await.unwrap();
@@ -110,7 +125,10 @@ impl House {
                     return;
                 }
             }
-            assert!(Instant::now() < deadline, "{read} of {count} records were read");
+            assert!(
+                Instant::now() < deadline,
+                "{read} of {count} records were read"
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -134,8 +152,17 @@ impl House {
     }
 
     pub(crate) async fn wait_until_revoked(&self, person: &Person) {
-        let done = self.lab.graph.wait_until(PATIENCE, |graph| is_revoked(graph, person)).await;
-        assert!(done, "{} was not revoked: {:?}", person.principal_name, self.case_of(person).await);
+        let done = self
+            .lab
+            .graph
+            .wait_until(PATIENCE, |graph| is_revoked(graph, person))
+            .await;
+        assert!(
+            done,
+            "{} was not revoked: {:?}",
+            person.principal_name,
+            self.case_of(person).await
+        );
     }
 }
 
@@ -161,7 +188,11 @@ pub(crate) fn write_policies(directory: &Path, files: &[(&str, &str)]) -> PathBu
 
 /// Every fifth colleague.
 pub(crate) fn victims(count: usize) -> Vec<Person> {
-    scenario::staff().into_iter().step_by(5).take(count).collect()
+    scenario::staff()
+        .into_iter()
+        .step_by(5)
+        .take(count)
+        .collect()
 }
 
 /// The victim at home, a quarter of an hour before.
@@ -192,7 +223,11 @@ pub(crate) async fn wait_until_up(lab: &Lab) {
     let client = Client::new(lab.socket());
     let deadline = Instant::now() + PATIENCE;
     while client.status().await.is_err() {
-        assert!(Instant::now() < deadline, "no daemon answers at {}", lab.socket().display());
+        assert!(
+            Instant::now() < deadline,
+            "no daemon answers at {}",
+            lab.socket().display()
+        );
         tokio::time::sleep(POLL).await;
     }
 }
@@ -201,6 +236,9 @@ pub(crate) async fn wait_until_up(lab: &Lab) {
 pub(crate) async fn terminate(daemon: &mut Child, log: impl Fn() -> String) {
     let id = i32::try_from(daemon.id().expect("the daemon runs")).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGTERM).unwrap();
-    let status = tokio::time::timeout(Duration::from_secs(15), daemon.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(15), daemon.wait())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(status.success(), "{status}; the daemon said:\n{}", log());
 }

@@ -39,9 +39,10 @@ pub(super) fn event(category: &str, record: &Record<'_>) -> Converted<Event> {
 }
 
 fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Converted<SignIn> {
-    let at = when(
-        &[("properties.createdDateTime", &p.created_date_time), ("time", &record.time)],
-    )?;
+    let at = when(&[
+        ("properties.createdDateTime", &p.created_date_time),
+        ("time", &record.time),
+    ])?;
     let user = user(p)?;
     Ok(SignIn {
         record: match identity(&p.id) {
@@ -52,11 +53,20 @@ fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Conver
         session: identity(&p.session_id).map(SessionId::new),
         correlation: identity(&p.correlation_id).or_else(|| identity(&record.correlation_id)),
         interactive,
-        app: AppRef { id: identity(&p.app_id), name: name(&p.app_display_name) },
-        resource: AppRef { id: identity(&p.resource_id), name: name(&p.resource_display_name) },
+        app: AppRef {
+            id: identity(&p.app_id),
+            name: name(&p.app_display_name),
+        },
+        resource: AppRef {
+            id: identity(&p.resource_id),
+            name: name(&p.resource_display_name),
+        },
         network: network(record, p),
         error_code: error_code(record, p),
-        user_agent: p.user_agent.as_deref().and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
+        user_agent: p
+            .user_agent
+            .as_deref()
+            .and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
         device: device(p),
         user,
     })
@@ -93,12 +103,17 @@ fn risk_detection(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskDete
 
 fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
     let at = when(&[
-        ("properties.riskLastUpdatedDateTime", &p.risk_last_updated_date_time),
+        (
+            "properties.riskLastUpdatedDateTime",
+            &p.risk_last_updated_date_time,
+        ),
         ("properties.lastUpdatedDateTime", &p.last_updated_date_time),
         ("time", &record.time),
     ])?;
     // The record's id is the user's.
-    let id = identity(&p.id).or_else(|| identity(&p.user_id)).map(|id| id.to_lowercase());
+    let id = identity(&p.id)
+        .or_else(|| identity(&p.user_id))
+        .map(|id| id.to_lowercase());
     let principal_name = name(&p.user_principal_name).unwrap_or_default();
     let id = id
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.to_lowercase()))
@@ -128,11 +143,17 @@ fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
             continue;
         };
         return time::parse(value).ok_or_else(|| {
-            format!("{field}: saw {}, expected a time such as 2026-11-24T08:00:00Z", text::excerpt(value, 60))
+            format!(
+                "{field}: saw {}, expected a time such as 2026-11-24T08:00:00Z",
+                text::excerpt(value, 60)
+            )
         });
     }
     let names: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
-    Err(missing(&names.join(", "), "a time such as 2026-11-24T08:00:00Z"))
+    Err(missing(
+        &names.join(", "),
+        "a time such as 2026-11-24T08:00:00Z",
+    ))
 }
 
 /// The object id, or the principal name where an edited record has no id.
@@ -140,9 +161,21 @@ fn user(p: &Properties<'_>) -> Converted<UserRef> {
     let principal_name = name(&p.user_principal_name).unwrap_or_default();
     let id = identity(&p.user_id)
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.clone()))
-        .ok_or_else(|| missing("properties.userId", "the user's object id or a userPrincipalName"))?;
-    let guest = p.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("guest"));
-    Ok(UserRef { id: UserId::new(id.to_lowercase()), principal_name, guest })
+        .ok_or_else(|| {
+            missing(
+                "properties.userId",
+                "the user's object id or a userPrincipalName",
+            )
+        })?;
+    let guest = p
+        .user_type
+        .as_deref()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("guest"));
+    Ok(UserRef {
+        id: UserId::new(id.to_lowercase()),
+        principal_name,
+        guest,
+    })
 }
 
 /// An identity is taken whole or not at all: two that were cut could become
@@ -190,7 +223,11 @@ fn updated_id(id: &str, updated: &Option<Text<'_>>) -> RecordId {
 
 /// `status.errorCode` where there is one, else the envelope's `resultType`.
 fn error_code(record: &Record<'_>, p: &Properties<'_>) -> i64 {
-    let status = p.status.as_ref().and_then(|status| status.error_code).and_then(|code| code.0);
+    let status = p
+        .status
+        .as_ref()
+        .and_then(|status| status.error_code)
+        .and_then(|code| code.0);
     if let Some(code) = status {
         return code as i64;
     }
@@ -222,17 +259,26 @@ fn asn(number: Number) -> Option<u32> {
 
 fn place(location: &Location<'_>) -> Place {
     let point = location.geo_coordinates.as_ref().and_then(|at| {
-        GeoPoint::new(at.latitude.and_then(|n| n.0)?, at.longitude.and_then(|n| n.0)?)
+        GeoPoint::new(
+            at.latitude.and_then(|n| n.0)?,
+            at.longitude.and_then(|n| n.0)?,
+        )
     });
     Place {
         city: name(&location.city).filter(|city| !city.eq_ignore_ascii_case("unknown")),
-        country: location.country_or_region.as_deref().map(str::trim).and_then(CountryCode::parse),
+        country: location
+            .country_or_region
+            .as_deref()
+            .map(str::trim)
+            .and_then(CountryCode::parse),
         point,
     }
 }
 
 fn device(p: &Properties<'_>) -> Device {
-    let Some(detail) = &p.device_detail else { return Device::default() };
+    let Some(detail) = &p.device_detail else {
+        return Device::default();
+    };
     Device {
         id: identity(&detail.device_id),
         operating_system: name(&detail.operating_system),
@@ -266,5 +312,8 @@ fn risk_state(field: &Option<Text<'_>>) -> RiskState {
 
 fn named<T: Copy>(field: &Option<Text<'_>>, names: &[(&str, T)]) -> Option<T> {
     let text = field.as_deref()?.trim();
-    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+    names
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
 }

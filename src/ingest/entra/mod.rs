@@ -26,8 +26,12 @@ use super::{Category, Decoded, Undecodable};
 const RECORDS_MAX: usize = 10_000;
 
 /// Categories by their canonical spelling: judged, and known to be passed over.
-const JUDGED: [&str; 4] =
-    ["SignInLogs", "NonInteractiveUserSignInLogs", "UserRiskEvents", "RiskyUsers"];
+const JUDGED: [&str; 4] = [
+    "SignInLogs",
+    "NonInteractiveUserSignInLogs",
+    "UserRiskEvents",
+    "RiskyUsers",
+];
 const PASSED_OVER: [&str; 6] = [
     "AuditLogs",
     "MicrosoftGraphActivityLogs",
@@ -81,7 +85,10 @@ fn category_of(record: &Record<'_>) -> Result<Kind, String> {
         return Err("category: missing, expected e.g. \"SignInLogs\"".to_owned());
     };
     let named = |names: &[&'static str]| {
-        names.iter().find(|name| category.eq_ignore_ascii_case(name)).map(|name| Category(name))
+        names
+            .iter()
+            .find(|name| category.eq_ignore_ascii_case(name))
+            .map(|name| Category(name))
     };
     Ok(match named(&JUDGED) {
         Some(judged) => Kind::Judged(judged),
@@ -105,7 +112,11 @@ fn record_by_record(body: &[u8]) -> Decoded {
     if let Some(rest) = pieces.rest {
         decoded.quarantined.push(Undecodable {
             // Of a message that could not be taken apart at all, everything.
-            bytes: if pieces.records.is_empty() { body.to_vec() } else { rest.bytes.to_vec() },
+            bytes: if pieces.records.is_empty() {
+                body.to_vec()
+            } else {
+                rest.bytes.to_vec()
+            },
             index: None,
             reason: rest.reason.to_owned(),
         });
@@ -118,8 +129,10 @@ fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
         .map_err(|error| format!(": not UTF-8 from byte {}", error.valid_up_to() + 1))?;
     // The shape of what is not judged is not our business.
     if let Ok(peek) = serde_json::from_str::<wire::Peek<'_>>(text)
-        && let Ok(Kind::Other(category)) =
-            category_of(&Record { category: peek.category, ..Record::default() })
+        && let Ok(Kind::Other(category)) = category_of(&Record {
+            category: peek.category,
+            ..Record::default()
+        })
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
         && has_category(text)
     {

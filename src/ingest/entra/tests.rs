@@ -52,7 +52,12 @@ fn changed(mut record: Value, pointer: &str, value: Value) -> Value {
 }
 
 fn without(mut record: Value, parent: &str, key: &str) -> Value {
-    record.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
+    record
+        .pointer_mut(parent)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove(key);
     record
 }
 
@@ -128,14 +133,23 @@ fn a_sign_in_is_read_field_by_field() {
 
 #[test]
 fn categories_are_compared_without_case() {
-    let odd = changed(sign_in_record(), "/category", json!("NonInteractiveUserSIgnInLogs"));
+    let odd = changed(
+        sign_in_record(),
+        "/category",
+        json!("NonInteractiveUserSIgnInLogs"),
+    );
     assert!(!sign_in(&odd).interactive);
     assert_eq!(decoded(&odd).events[0].0.0, "NonInteractiveUserSignInLogs");
 }
 
 #[test]
 fn other_categories_are_passed_over_whatever_they_hold() {
-    for category in ["AuditLogs", "auditlogs", "ServicePrincipalSignInLogs", "BrandNewLogs"] {
+    for category in [
+        "AuditLogs",
+        "auditlogs",
+        "ServicePrincipalSignInLogs",
+        "BrandNewLogs",
+    ] {
         let record = json!({
             "category": category,
             "properties": { "id": ["not", "text"], "status": "success", "location": 5, "userId": null },
@@ -151,14 +165,43 @@ fn other_categories_are_passed_over_whatever_they_hold() {
 #[test]
 fn success_is_the_error_code_and_never_the_signature() {
     let code = |record: &Value| sign_in(record).error_code;
-    assert_eq!(code(&changed(sign_in_record(), "/properties/status/errorCode", json!(50126))), 50126);
-    assert_eq!(code(&changed(sign_in_record(), "/properties/status/errorCode", json!("0"))), 0);
-    assert_eq!(code(&changed(sign_in_record(), "/resultSignature", json!("SUCCESS"))), 0);
+    assert_eq!(
+        code(&changed(
+            sign_in_record(),
+            "/properties/status/errorCode",
+            json!(50126)
+        )),
+        50126
+    );
+    assert_eq!(
+        code(&changed(
+            sign_in_record(),
+            "/properties/status/errorCode",
+            json!("0")
+        )),
+        0
+    );
+    assert_eq!(
+        code(&changed(
+            sign_in_record(),
+            "/resultSignature",
+            json!("SUCCESS")
+        )),
+        0
+    );
     let bare = without(sign_in_record(), "/properties", "status");
-    for (result_type, expected) in
-        [(json!("0"), 0), (json!(0), 0), (json!("Success"), 0), (json!("50126"), 50126), (json!("Failure"), -1)]
-    {
-        assert_eq!(code(&changed(bare.clone(), "/resultType", result_type.clone())), expected, "{result_type}");
+    for (result_type, expected) in [
+        (json!("0"), 0),
+        (json!(0), 0),
+        (json!("Success"), 0),
+        (json!("50126"), 50126),
+        (json!("Failure"), -1),
+    ] {
+        assert_eq!(
+            code(&changed(bare.clone(), "/resultType", result_type.clone())),
+            expected,
+            "{result_type}"
+        );
     }
     // Nothing says that it succeeded, so it did not.
     assert!(!sign_in(&without(bare, "", "resultType")).succeeded());
@@ -166,7 +209,10 @@ fn success_is_the_error_code_and_never_the_signature() {
 
 #[test]
 fn the_events_time_is_not_the_envelopes() {
-    assert_eq!(sign_in(&sign_in_record()).at, at("2026-11-24T08:00:00.1234567Z"));
+    assert_eq!(
+        sign_in(&sign_in_record()).at,
+        at("2026-11-24T08:00:00.1234567Z")
+    );
     let bare = without(sign_in_record(), "/properties", "createdDateTime");
     for (time, expected) in [
         ("2025-01-15 09:30:45.123", "2025-01-15T09:30:45.123Z"),
@@ -175,7 +221,11 @@ fn the_events_time_is_not_the_envelopes() {
         ("2026-11-24T08:00:00-05:00", "2026-11-24T13:00:00Z"),
         ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z"),
     ] {
-        assert_eq!(sign_in(&changed(bare.clone(), "/time", json!(time))).at, at(expected), "{time}");
+        assert_eq!(
+            sign_in(&changed(bare.clone(), "/time", json!(time))).at,
+            at(expected),
+            "{time}"
+        );
     }
     let risk = risk(&risk_record());
     assert_eq!(risk.at, at("2026-07-18T14:00:00Z"));
@@ -183,7 +233,11 @@ fn the_events_time_is_not_the_envelopes() {
 
 #[test]
 fn a_time_that_is_not_one_is_named() {
-    let record = changed(sign_in_record(), "/properties/createdDateTime", json!("yesterday"));
+    let record = changed(
+        sign_in_record(),
+        "/properties/createdDateTime",
+        json!("yesterday"),
+    );
     assert_eq!(
         reason(&record),
         "records[0].properties.createdDateTime: saw \"yesterday\", expected a time such as 2026-11-24T08:00:00Z"
@@ -194,8 +248,19 @@ fn a_time_that_is_not_one_is_named() {
 fn a_record_without_an_id_gets_one_that_survives_redelivery() {
     let bare = without(sign_in_record(), "/properties", "id");
     let first = sign_in(&bare).record;
-    assert_eq!(sign_in(&changed(bare.clone(), "/time", json!("2026-11-24T09:00:00Z"))).record, first);
-    assert_ne!(sign_in(&changed(bare, "/properties/ipAddress", json!("192.0.2.11"))).record, first);
+    assert_eq!(
+        sign_in(&changed(
+            bare.clone(),
+            "/time",
+            json!("2026-11-24T09:00:00Z")
+        ))
+        .record,
+        first
+    );
+    assert_ne!(
+        sign_in(&changed(bare, "/properties/ipAddress", json!("192.0.2.11"))).record,
+        first
+    );
 }
 
 #[test]
@@ -207,17 +272,30 @@ fn addresses_come_in_many_shapes() {
         ("[2001:db8::1]:443", Some("2001:db8::1")),
         ("::ffff:192.0.2.10", Some("192.0.2.10")),
     ] {
-        let address = sign_in_with("/properties/ipAddress", json!(text)).network.address;
-        assert_eq!(address.map(|a| a.to_string()).as_deref(), expected, "{text}");
+        let address = sign_in_with("/properties/ipAddress", json!(text))
+            .network
+            .address;
+        assert_eq!(
+            address.map(|a| a.to_string()).as_deref(),
+            expected,
+            "{text}"
+        );
     }
     // The envelope's caller address is the fallback, and "<null>" is none.
     for text in ["", "<null>", "not an address"] {
         let record = changed(sign_in_record(), "/properties/ipAddress", json!(text));
-        assert_eq!(sign_in(&record).network.address.unwrap().to_string(), "192.0.2.1");
+        assert_eq!(
+            sign_in(&record).network.address.unwrap().to_string(),
+            "192.0.2.1"
+        );
         let record = changed(record, "/callerIpAddress", json!("<null>"));
         assert_eq!(sign_in(&record).network.address, None);
     }
-    let record = without(without(sign_in_record(), "", "callerIpAddress"), "/properties", "ipAddress");
+    let record = without(
+        without(sign_in_record(), "", "callerIpAddress"),
+        "/properties",
+        "ipAddress",
+    );
     assert_eq!(sign_in(&record).network.address, None);
 }
 
@@ -232,26 +310,72 @@ fn coordinates_can_be_missing_null_zero_text_or_absurd() {
         json!({ "latitude": 1e300, "longitude": 5 }),
         json!({ "latitude": "north", "longitude": 5 }),
     ] {
-        assert_eq!(sign_in_with(at, value.clone()).network.place.point, None, "{value}");
+        assert_eq!(
+            sign_in_with(at, value.clone()).network.place.point,
+            None,
+            "{value}"
+        );
     }
     let text = sign_in_with(at, json!({ "latitude": "48.5", "longitude": "2" }));
     assert_eq!(text.network.place.point.unwrap().latitude, 48.5);
-    assert_eq!(sign_in_with("/properties/location", json!(null)).network.place.to_string(), "unknown place");
-    assert_eq!(sign_in_with("/properties/location/countryOrRegion", json!("China")).network.place.country, None);
+    assert_eq!(
+        sign_in_with("/properties/location", json!(null))
+            .network
+            .place
+            .to_string(),
+        "unknown place"
+    );
+    assert_eq!(
+        sign_in_with("/properties/location/countryOrRegion", json!("China"))
+            .network
+            .place
+            .country,
+        None
+    );
 }
 
 #[test]
 fn numbers_come_as_text_and_text_as_numbers() {
-    assert_eq!(sign_in_with("/properties/autonomousSystemNumber", json!("3215")).network.asn, Some(3215));
-    assert_eq!(sign_in_with("/properties/autonomousSystemNumber", json!(0)).network.asn, None);
-    assert_eq!(sign_in_with("/properties/autonomousSystemNumber", json!("?")).network.asn, None);
-    for (pointer, value) in
-        [("/Level", json!("4")), ("/durationMs", json!("0")), ("/operationVersion", json!(1)), ("/resultType", json!(0))]
-    {
-        assert_eq!(sign_in_with(pointer, value).record.as_str(), "R-1", "{pointer}");
+    assert_eq!(
+        sign_in_with("/properties/autonomousSystemNumber", json!("3215"))
+            .network
+            .asn,
+        Some(3215)
+    );
+    assert_eq!(
+        sign_in_with("/properties/autonomousSystemNumber", json!(0))
+            .network
+            .asn,
+        None
+    );
+    assert_eq!(
+        sign_in_with("/properties/autonomousSystemNumber", json!("?"))
+            .network
+            .asn,
+        None
+    );
+    for (pointer, value) in [
+        ("/Level", json!("4")),
+        ("/durationMs", json!("0")),
+        ("/operationVersion", json!(1)),
+        ("/resultType", json!(0)),
+    ] {
+        assert_eq!(
+            sign_in_with(pointer, value).record.as_str(),
+            "R-1",
+            "{pointer}"
+        );
     }
-    assert!(sign_in_with("/properties/userType", json!("guest")).user.guest);
-    assert!(!sign_in_with("/properties/userType", json!("member")).user.guest);
+    assert!(
+        sign_in_with("/properties/userType", json!("guest"))
+            .user
+            .guest
+    );
+    assert!(
+        !sign_in_with("/properties/userType", json!("member"))
+            .user
+            .guest
+    );
 }
 
 #[test]
@@ -266,7 +390,10 @@ fn keys_of_the_envelope_come_in_lower_case_too() {
     });
     let event = sign_in(&record);
     assert_eq!(event.network.address.unwrap().to_string(), "192.0.2.7");
-    assert_eq!((event.error_code, event.correlation.as_deref()), (0, Some("c")));
+    assert_eq!(
+        (event.error_code, event.correlation.as_deref()),
+        (0, Some("c"))
+    );
 }
 
 #[test]
@@ -284,13 +411,23 @@ fn a_user_without_an_id_is_known_by_name_and_one_without_both_is_quarantined() {
 fn risk_is_read_by_its_event_type_and_unknown_values_pass_through() {
     let event = risk(&risk_record());
     assert_eq!(&*event.risk_type.0, "passwordSpray");
-    assert_eq!((event.level, event.state), (RiskLevel::Medium, RiskState::AtRisk));
+    assert_eq!(
+        (event.level, event.state),
+        (RiskLevel::Medium, RiskState::AtRisk)
+    );
     assert_eq!(event.request.unwrap().as_str(), "R-1");
     assert_eq!(event.record.as_str(), "D-1@2026-07-18T14:02:30Z");
     let odd = changed(risk_record(), "/properties/riskState", json!("newState"));
     let odd = changed(odd, "/properties/riskLevel", json!("extreme"));
-    let odd = risk(&changed(odd, "/properties/riskEventType", json!("somethingNew")));
-    assert_eq!((odd.level, odd.state), (RiskLevel::Unknown, RiskState::Unknown));
+    let odd = risk(&changed(
+        odd,
+        "/properties/riskEventType",
+        json!("somethingNew"),
+    ));
+    assert_eq!(
+        (odd.level, odd.state),
+        (RiskLevel::Unknown, RiskState::Unknown)
+    );
     assert_eq!(&*odd.risk_type.0, "somethingNew");
     let plain = without(risk_record(), "/properties", "riskEventType");
     assert_eq!(&*risk(&plain).risk_type.0, "generic");
@@ -298,7 +435,11 @@ fn risk_is_read_by_its_event_type_and_unknown_values_pass_through() {
 
 #[test]
 fn an_update_of_a_detection_is_another_record_of_the_same_detection() {
-    let later = changed(risk_record(), "/properties/lastUpdatedDateTime", json!("2026-07-19T00:00:00Z"));
+    let later = changed(
+        risk_record(),
+        "/properties/lastUpdatedDateTime",
+        json!("2026-07-19T00:00:00Z"),
+    );
     let (first, second) = (risk(&risk_record()), risk(&later));
     assert_ne!(first.record, second.record);
     assert_eq!(first.detection, second.detection);
@@ -319,11 +460,20 @@ fn a_risky_user_is_known_by_the_records_id() {
             "isGuest": false,
         },
     });
-    let RiskyUser { record, user, state, level, .. } = match decoded(&record).events.pop() {
+    let RiskyUser {
+        record,
+        user,
+        state,
+        level,
+        ..
+    } = match decoded(&record).events.pop() {
         Some((_, Event::RiskyUser(event))) => *event,
         other => panic!("{other:?}"),
     };
-    assert_eq!((record.as_str(), user.id.as_str()), ("a1b2@2026-07-18T14:00:00Z", "a1b2"));
+    assert_eq!(
+        (record.as_str(), user.id.as_str()),
+        ("a1b2@2026-07-18T14:00:00Z", "a1b2")
+    );
     assert_eq!((state, level), (RiskState::Dismissed, RiskLevel::None));
 }
 
@@ -337,7 +487,8 @@ fn only_the_bad_record_of_a_message_is_quarantined() {
     assert_eq!(kept.index, Some(1));
     assert_eq!(serde_json::from_slice::<Value>(&kept.bytes).unwrap(), bad);
     assert!(
-        kept.reason.starts_with("records[1].properties.location: invalid type: string \"Paris\""),
+        kept.reason
+            .starts_with("records[1].properties.location: invalid type: string \"Paris\""),
         "{}",
         kept.reason
     );
@@ -355,9 +506,19 @@ fn a_truncated_message_loses_only_what_was_cut() {
 
 #[test]
 fn bytes_that_are_no_json_are_kept_whole() {
-    for body in [&b"\xff\xfe\x00"[..], b"", b"hello", b"{\"records\":5}", b"[[[[[["] {
+    for body in [
+        &b"\xff\xfe\x00"[..],
+        b"",
+        b"hello",
+        b"{\"records\":5}",
+        b"[[[[[[",
+    ] {
         let decoded = decode(body);
-        assert_eq!((decoded.events.len(), decoded.quarantined.len()), (0, 1), "{body:?}");
+        assert_eq!(
+            (decoded.events.len(), decoded.quarantined.len()),
+            (0, 1),
+            "{body:?}"
+        );
         assert_eq!(decoded.quarantined[0].bytes, body);
     }
 }
@@ -370,7 +531,13 @@ fn a_record_in_another_encoding_does_not_take_its_neighbours_along() {
     body.extend(b"]}");
     let decoded = decode(&body);
     assert_eq!((decoded.events.len(), decoded.quarantined.len()), (1, 1));
-    assert!(decoded.quarantined[0].reason.contains("not UTF-8 from byte"), "{:?}", decoded.quarantined);
+    assert!(
+        decoded.quarantined[0]
+            .reason
+            .contains("not UTF-8 from byte"),
+        "{:?}",
+        decoded.quarantined
+    );
 }
 
 #[test]
@@ -378,20 +545,31 @@ fn hostile_text_is_cut_and_cleaned() {
     let huge = format!("Mozilla\u{1b}[2J\u{202e}{}", "é".repeat(5_000_000));
     let event = sign_in_with("/properties/userAgent", json!(huge));
     let agent = event.user_agent.unwrap();
-    assert!(agent.len() <= 1024 && agent.starts_with("Mozilla[2Jé"), "{}", agent.len());
+    assert!(
+        agent.len() <= 1024 && agent.starts_with("Mozilla[2Jé"),
+        "{}",
+        agent.len()
+    );
     let event = sign_in_with("/properties/sessionId", json!("x".repeat(10_000)));
     assert_eq!(event.session, None, "an identity is never cut");
 }
 
 #[test]
 fn nesting_is_bounded() {
-    let deep = format!("{{\"records\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        "{{\"records\":[{}{}]}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     assert_eq!(decode(deep.as_bytes()).quarantined.len(), 1);
 }
 
 #[test]
 fn the_real_records_that_are_at_hand_decode() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/sign-ins/panther-azure-signin-tests.ndjson");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/data/sign-ins/panther-azure-signin-tests.ndjson"
+    );
     let Ok(text) = std::fs::read_to_string(path) else {
         println!("skipped: {path} is not here");
         return;
@@ -400,10 +578,18 @@ fn the_real_records_that_are_at_hand_decode() {
     for (line, text) in text.lines().enumerate() {
         let case: Value = serde_json::from_str(text).unwrap();
         let decoded = decode(case["log"].to_string().as_bytes());
-        assert!(decoded.quarantined.is_empty(), "line {}: {:?}", line + 1, decoded.quarantined[0].reason);
+        assert!(
+            decoded.quarantined.is_empty(),
+            "line {}: {:?}",
+            line + 1,
+            decoded.quarantined[0].reason
+        );
         events += decoded.events.len();
     }
-    assert_eq!(events, 18, "13 + 2 interactive and 3 non-interactive sign-ins");
+    assert_eq!(
+        events, 18,
+        "13 + 2 interactive and 3 non-interactive sign-ins"
+    );
 }
 
 proptest! {

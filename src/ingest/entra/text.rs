@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn text_loses_what_cannot_be_printed() {
-        assert_eq!(clean("a\u{0}b\u{1b}[31m\r\nc", 99).as_deref(), Some("ab[31mc"));
+        assert_eq!(
+            clean("a\u{0}b\u{1b}[31m\r\nc", 99).as_deref(),
+            Some("ab[31mc")
+        );
         assert_eq!(clean("user\u{202e}nimda", 99).as_deref(), Some("usernimda"));
         assert_eq!(clean("Zürich 東京", 99).as_deref(), Some("Zürich 東京"));
         assert_eq!(clean(" \t\u{7}", 99), None);

@@ -47,7 +47,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
                         return Err(de::Error::custom("not an envelope"));
                     }
                 }
-                found.map(|records| Envelope { records }).ok_or_else(|| de::Error::custom("empty"))
+                found
+                    .map(|records| Envelope { records })
+                    .ok_or_else(|| de::Error::custom("empty"))
             }
         }
 
