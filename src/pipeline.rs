@@ -166,7 +166,6 @@ impl Pipeline {
 
     /// Judges a batch and commits it, however often the commit must be tried.
     async fn judge(&self, state: &mut State, batch: Batch) -> anyhow::Result<()> {
-        self.count(&batch);
         loop {
             let judged = match self.step_all(state, &batch).await {
                 Ok(judged) => judged,
@@ -179,6 +178,7 @@ impl Pipeline {
             match self.commit(&judged.commit).await {
                 Ok(committed) => {
                     self.committed(state, judged, committed);
+                    self.count(&batch);
                     return Ok(());
                 }
                 Err(StoreError::Conflict { .. }) => {
@@ -384,7 +384,12 @@ impl Pipeline {
         }
     }
 
+    /// Counts records once they are committed; those that leave quarantine
+    /// were counted when they came.
     fn count(&self, batch: &Batch) {
+        if !batch.released.is_empty() {
+            return;
+        }
         for message in &batch.messages {
             let content = &message.content;
             for (category, _) in &content.events {

@@ -168,6 +168,10 @@ async fn play(
         for record in &act.records {
             lab.publish(std::slice::from_ref(record));
         }
+        // The case is told once all of the act is judged.
+        daemon
+            .wait_for(act.title, |counts| counts.records >= scripted)
+            .await?;
         let case = daemon.outcome_of(&act).await?;
         judge(lab, &act, case.as_ref(), &mut summary);
         narrator.case(lab, case.as_ref());

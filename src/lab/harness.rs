@@ -20,7 +20,7 @@ use super::records::{HOSTING, Person, TENANT, TOR_EXIT, envelope};
 /// The lab's one event hub.
 pub const HUB: &str = "insights-logs-signin";
 /// The daemon's app registration.
-const CLIENT_ID: Uuid = Uuid::from_u128(0x0e71_c7d0_0000_4000_8000_0000_0000_0001);
+pub const CLIENT_ID: Uuid = Uuid::from_u128(0x0e71_c7d0_0000_4000_8000_0000_0000_0001);
 const CLIENT_SECRET: &str = "lab-only-secret";
 /// What the daemon may do in the lab's tenant, and no more (graph.md).
 const ROLES: [&str; 2] = ["User.RevokeSessions.All", "IdentityRiskyUser.ReadWrite.All"];

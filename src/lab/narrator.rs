@@ -36,7 +36,7 @@ impl Narrator {
     }
 
     fn field(&self, name: &str, text: &str) {
-        self.say(&format!("    {DIM}{name:<9}{DIM:#} {text}"));
+        self.say(&format!("    {DIM}{name:<10}{DIM:#} {text}"));
     }
 
     pub(super) fn opening(&self, lab: &Lab, people: usize) {
