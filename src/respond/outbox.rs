@@ -12,7 +12,8 @@
 
 mod books;
 mod ending;
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests;
 
 use std::sync::Arc;
@@ -151,7 +152,9 @@ impl Desk {
                 finished(done);
             }
             if in_flight.len() >= IN_FLIGHT_MAX {
-                in_flight.join_next().await.map(finished);
+                if let Some(done) = in_flight.join_next().await {
+                    finished(done);
+                }
                 continue;
             }
             let claim = self.next(lane, &[ActionKind::RevokeSessions], 1, &mut turns);
@@ -206,6 +209,7 @@ impl Desk {
             let sent_at = Timestamp::now();
             let users: Vec<UserId> = part.iter().map(|action| action.user.id.clone()).collect();
             let outcome = self.graph.confirm_compromised(&users, tag(&part)).await;
+            lane.answered();
             if part.len() > 1 && outcome.may_be_one_of_many() {
                 info!(users = part.len(), outcome = %outcome.name(), "batch refused; halved");
                 self.note(lane, &outcome);
