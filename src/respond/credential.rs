@@ -1,22 +1,20 @@
 //! Who we are to Entra ID, and the tokens that prove it.
 //!
 //! `azure_identity` makes the tokens. What it lacks is here: configuration with
-//! errors that name the field or file; a way to drop its cache after Graph has
-//! refused a token (it has none, so the credential is built anew, which also
-//! reads a rotated secret file); and the use of a token that still lives when
-//! Entra does not answer.
+//! errors that name the field or file, and a way to drop its cache after Graph
+//! has refused a token. It has none, so the credential is built anew, which
+//! also reads a rotated secret file. Keeping tokens is [`tokens`]'s.
 //!
-//! Invariant: secrets and tokens are in no `Debug` output, error or log line,
-//! and however many requests need a token, one at a time asks for it.
+//! Invariant: secrets and tokens are in no `Debug` output, error or log line.
+
+mod tokens;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
@@ -27,29 +25,16 @@ use azure_identity::{
     ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
-use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use tracing::warn;
+
+pub(super) use tokens::{Bearer, Tokens};
 
 /// The largest secret file read. Entra's secrets have 40 characters.
 const SECRET_BYTES_MAX: u64 = 4 * 1024;
 
-/// A token with less than this left is replaced; `azure_identity` draws the
-/// line at the same place.
-const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
-
-/// A token with less than this left is not used even when no other can be had:
-/// a request may take 30 s to reach Graph.
-const USABLE_BEFORE: SignedDuration = SignedDuration::from_secs(30);
-
-/// How long one attempt to get a token may take, `azure_identity`'s own
-/// retries included.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// After a failed refresh the token at hand serves this long before the next.
-const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+/// The largest service account token read; they are JWTs of about 1 KiB.
+const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024;
 
 /// The longest reason kept, characters.
 const REASON_CHARS_MAX: usize = 300;
@@ -242,58 +227,41 @@ fn build(
     http: &reqwest::Client,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Built {
-    let kind = config.kind();
+    let settings = Settings {
+        kind: config.kind(),
+        environment: &environment,
+    };
     let client_options = client_options(authority, http)?;
-    let refused = |error: azure_core::Error| CredentialError::Refused {
-        kind,
-        reason: reason(&error),
-    };
-    let require = |value: Option<&String>, field, variable: Option<&'static str>| {
-        value
-            .cloned()
-            .or_else(|| variable.and_then(&environment))
-            .filter(|value| !value.trim().is_empty())
-            .ok_or(CredentialError::MissingField {
-                kind,
-                field,
-                variable,
-            })
-    };
-    let tenant = |own: &Option<String>, variable| {
-        let known = own.as_ref().or(authority.tenant_id.as_ref());
-        require(known, "tenant_id", variable)
-    };
+    let tenant_of = |own: &Option<String>| own.clone().or_else(|| authority.tenant_id.clone());
     match config {
         CredentialConfig::ManagedIdentity { client_id } => {
-            ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+            let options = ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
                 client_options,
-            }))
-            .map(|credential| credential as Arc<dyn TokenCredential>)
-            .map_err(refused)
+            };
+            settings.built(ManagedIdentityCredential::new(Some(options)))
         }
         CredentialConfig::WorkloadIdentity {
             client_id,
             tenant_id,
             token_file,
         } => {
-            let client_id = require(client_id.as_ref(), "client_id", Some("AZURE_CLIENT_ID"))?;
-            let tenant_id = tenant(tenant_id, Some("AZURE_TENANT_ID"))?;
+            let client_id = settings.required("client_id", client_id.clone())?;
+            let tenant_id = settings.required("tenant_id", tenant_of(tenant_id))?;
             let token_file = match token_file {
                 Some(path) => path.clone(),
-                None => require(None, "token_file", Some("AZURE_FEDERATED_TOKEN_FILE"))?.into(),
+                None => settings.required("token_file", None)?.into(),
             };
             // azure_identity reads the file itself; this names what is wrong with it.
-            read_text("token_file", &token_file, SECRET_BYTES_MAX * 4)?;
-            WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+            read_text("token_file", &token_file, TOKEN_FILE_BYTES_MAX)?;
+            let options = WorkloadIdentityCredentialOptions {
                 credential_options: ClientAssertionCredentialOptions { client_options },
                 client_id: Some(client_id),
                 tenant_id: Some(tenant_id),
                 token_file_path: Some(token_file),
                 ..WorkloadIdentityCredentialOptions::default()
-            }))
-            .map(|credential| credential as Arc<dyn TokenCredential>)
-            .map_err(refused)
+            };
+            settings.built(WorkloadIdentityCredential::new(Some(options)))
         }
         CredentialConfig::ClientSecret {
             client_id,
@@ -301,20 +269,61 @@ fn build(
             secret,
             secret_file,
         } => {
-            let client_id = require(Some(client_id), "client_id", None)?;
-            let tenant_id = tenant(tenant_id, None)?;
+            let client_id = settings.required("client_id", Some(client_id.clone()))?;
+            let tenant_id = settings.required("tenant_id", tenant_of(tenant_id))?;
             let secret = client_secret(secret.as_ref(), secret_file.as_deref())?;
-            let options = ClientSecretCredentialOptions { client_options };
-            ClientSecretCredential::new(&tenant_id, client_id, secret, Some(options))
-                .map(|credential| credential as Arc<dyn TokenCredential>)
-                .map_err(refused)
+            let options = Some(ClientSecretCredentialOptions { client_options });
+            settings.built(ClientSecretCredential::new(
+                &tenant_id, client_id, secret, options,
+            ))
         }
-        CredentialConfig::AzureCli {} => AzureCliCredential::new(Some(AzureCliCredentialOptions {
-            tenant_id: authority.tenant_id.clone(),
-            ..AzureCliCredentialOptions::default()
-        }))
-        .map(|credential| credential as Arc<dyn TokenCredential>)
-        .map_err(refused),
+        CredentialConfig::AzureCli {} => {
+            let options = AzureCliCredentialOptions {
+                tenant_id: authority.tenant_id.clone(),
+                ..AzureCliCredentialOptions::default()
+            };
+            settings.built(AzureCliCredential::new(Some(options)))
+        }
+    }
+}
+
+/// One credential's settings, as far as errors are concerned.
+struct Settings<'a> {
+    kind: &'static str,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Settings<'_> {
+    fn required(
+        &self,
+        field: &'static str,
+        value: Option<String>,
+    ) -> Result<String, CredentialError> {
+        // Only what runs in Kubernetes is configured by its surroundings.
+        let variable = match (self.kind, field) {
+            ("workload_identity", "client_id") => Some("AZURE_CLIENT_ID"),
+            ("workload_identity", "tenant_id") => Some("AZURE_TENANT_ID"),
+            ("workload_identity", "token_file") => Some("AZURE_FEDERATED_TOKEN_FILE"),
+            _ => None,
+        };
+        value
+            .or_else(|| variable.and_then(self.environment))
+            .filter(|value| !value.trim().is_empty())
+            .ok_or(CredentialError::MissingField {
+                kind: self.kind,
+                field,
+                variable,
+            })
+    }
+
+    fn built<C: TokenCredential + 'static>(&self, made: azure_core::Result<Arc<C>>) -> Built {
+        match made {
+            Ok(credential) => Ok(credential),
+            Err(error) => Err(CredentialError::Refused {
+                kind: self.kind,
+                reason: reason(&error),
+            }),
+        }
     }
 }
 
@@ -434,153 +443,6 @@ fn reason(error: &azure_core::Error) -> String {
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(REASON_CHARS_MAX).collect()
-}
-
-/// A token as a request carries it.
-#[derive(Clone)]
-pub(super) struct Bearer {
-    secret: Secret,
-    generation: u64,
-}
-
-impl Bearer {
-    pub(super) fn secret(&self) -> &str {
-        self.secret.secret()
-    }
-}
-
-/// The token of one audience: kept until five minutes before its end.
-pub(super) struct Tokens {
-    credential: Arc<Credential>,
-    scope: &'static str,
-    held: Mutex<Held>,
-    /// The newest generation that the audience accepted; 0 is none.
-    accepted: AtomicU64,
-}
-
-#[derive(Default)]
-struct Held {
-    token: Option<AccessToken>,
-    /// Counts the tokens received.
-    generation: u64,
-    refresh_not_before: Option<Instant>,
-}
-
-impl Tokens {
-    pub(super) fn new(credential: Arc<Credential>, scope: &'static str) -> Self {
-        Self {
-            credential,
-            scope,
-            held: Mutex::default(),
-            accepted: AtomicU64::new(0),
-        }
-    }
-
-    /// A token that lives long enough for a request. Whoever asks while one is
-    /// being fetched waits for that one.
-    ///
-    /// # Errors
-    /// Why there is none, for a human.
-    pub(super) async fn get(&self) -> Result<Bearer, String> {
-        let mut held = self.held.lock().await;
-        let life = held.life(Timestamp::now());
-        let waiting = held
-            .refresh_not_before
-            .is_some_and(|at| Instant::now() < at);
-        if life == Life::Fresh || (life == Life::Ageing && waiting) {
-            return held.bearer().ok_or_else(|| "no token".to_owned());
-        }
-        match self.fetch().await {
-            Ok(token) => {
-                held.generation += 1;
-                held.token = Some(token);
-                held.refresh_not_before = None;
-            }
-            Err(reason) if life == Life::Ageing => {
-                warn!(reason, "token not refreshed; the one at hand still serves");
-                held.refresh_not_before = Some(Instant::now() + REFRESH_PAUSE);
-            }
-            Err(reason) => {
-                // Next time with what the files then hold: the secret may have
-                // been rotated.
-                return Err(match self.credential.renew() {
-                    Ok(()) => reason,
-                    Err(error) => format!("{reason}; {error}"),
-                });
-            }
-        }
-        held.bearer().ok_or_else(|| "no token".to_owned())
-    }
-
-    async fn fetch(&self) -> Result<AccessToken, String> {
-        let scopes = [self.scope];
-        let asked = self.credential.get_token(&scopes, None);
-        match tokio::time::timeout(TOKEN_TIMEOUT, asked).await {
-            Ok(answer) => answer.map_err(|error| reason(&error)),
-            Err(_) => Err(format!(
-                "no answer from Entra within {} s",
-                TOKEN_TIMEOUT.as_secs()
-            )),
-        }
-    }
-
-    /// The audience took this token.
-    pub(super) fn accept(&self, bearer: &Bearer) {
-        self.accepted
-            .fetch_max(bearer.generation, Ordering::Relaxed);
-    }
-
-    /// The audience refused this token: the next request gets another. Returns
-    /// whether it had been accepted before, so that another may well be.
-    pub(super) async fn reject(&self, bearer: &Bearer) -> bool {
-        let mut held = self.held.lock().await;
-        // Of many requests refused together, the first drops the token; the
-        // others must not drop its successor.
-        if held.generation == bearer.generation
-            && held.token.take().is_some()
-            && let Err(error) = self.credential.renew()
-        {
-            warn!(%error, "credential not renewed after a refused token");
-        }
-        self.accepted.load(Ordering::Relaxed) >= bearer.generation
-    }
-}
-
-impl Held {
-    fn bearer(&self) -> Option<Bearer> {
-        self.token.as_ref().map(|token| Bearer {
-            secret: token.token.clone(),
-            generation: self.generation,
-        })
-    }
-
-    fn life(&self, now: Timestamp) -> Life {
-        self.token
-            .as_ref()
-            .and_then(|token| Timestamp::from_second(token.expires_on.unix_timestamp()).ok())
-            .map_or(Life::Over, |end| Life::of(end.duration_since(now)))
-    }
-}
-
-/// What may be done with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Fresh,
-    /// To be replaced; usable if that fails.
-    Ageing,
-    Over,
-}
-
-impl Life {
-    fn of(left: SignedDuration) -> Self {
-        if left > REFRESH_BEFORE {
-            Self::Fresh
-        } else if left > USABLE_BEFORE {
-            Self::Ageing
-        } else {
-            Self::Over
-        }
-    }
 }
 
 #[cfg(test)]

@@ -60,9 +60,16 @@ const PUBLIC_SCOPE: &str = "https://graph.microsoft.com/.default";
 /// # Errors
 /// When the file cannot be read or holds no certificate, or TLS cannot start.
 pub fn http_client(ca_file: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    http_client_with(ca_file, REQUEST_TIMEOUT)
+}
+
+pub(super) fn http_client_with(
+    ca_file: Option<&Path>,
+    request_timeout: Duration,
+) -> anyhow::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
+        .timeout(request_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("evictd/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = ca_file {

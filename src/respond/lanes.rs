@@ -25,18 +25,19 @@ use super::graph::backoff;
 /// Microsoft Graph service-specific throttling limits, "Identity and access":
 /// 3,000 writes in 150 s per application and tenant, which is 20/s. With the
 /// burst below no 150 s hold more than 100 + 150 × 19 = 2,950.
-const DIRECTORY_WRITE_PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 19);
+pub(super) const DIRECTORY_WRITE_PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 19);
 
 /// 100 writes may go out at once after a quiet time.
-const DIRECTORY_WRITE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
+pub(super) const DIRECTORY_WRITE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// One request each 1.05 s.
 ///
 /// Microsoft Graph service-specific throttling limits, "Identity protection
 /// and conditional access": 1 request per second per tenant, all applications
-/// together. The 50 ms are for a network that delays one request and not the
-/// next.
-const IDENTITY_PROTECTION_PERIOD: Duration = Duration::from_millis(1_050);
+/// together. Counted from the answer to the one before ([`Lane::answered`]), so
+/// that a request held up on its way cannot meet the next; the 50 ms are for
+/// clocks.
+pub(super) const IDENTITY_PROTECTION_PERIOD: Duration = Duration::from_millis(1_050);
 
 /// A quota of Graph's and our place in it. Shared by reference; only one task
 /// may take cells.
@@ -113,6 +114,12 @@ impl Lane {
         }
     }
 
+    /// An answer has come: the next request goes out a whole period from now.
+    /// For lanes that have one request under way at a time.
+    pub fn answered(&self) {
+        self.lock().gate.restart();
+    }
+
     /// Holds the whole lane: for as long as Graph said, or with a backoff that
     /// grows until [`Lane::flowing`]. `roll` is random, 0 to 1. Returns for
     /// how long the lane is now held. What was in flight when a pause began
@@ -158,7 +165,7 @@ struct Gate<C: Clock> {
     limiter: RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>,
     clock: C,
     period: Duration,
-    /// No cell is free before then; never later than one period away.
+    /// No cell before then; never later than one period away.
     free_at: Option<C::Instant>,
 }
 
@@ -183,9 +190,18 @@ impl<C: Clock + Clone> Gate<C> {
         })
     }
 
+    /// Lets a whole period pass before the next cell.
+    fn restart(&mut self) {
+        self.free_at = Some(self.clock.now() + self.period.into());
+    }
+
     /// Takes a cell, or says how long until one is free.
     fn take(&mut self) -> Result<(), Duration> {
         let now = self.clock.now();
+        let wait = self.wait();
+        if !wait.is_zero() {
+            return Err(wait);
+        }
         match self.limiter.check() {
             Ok(after) if after.remaining_burst_capacity() > 0 => {
                 self.free_at = None;
@@ -316,6 +332,21 @@ mod tests {
         assert_eq!(gate.take(), Err(Duration::from_secs(1)));
         clock.advance(Duration::from_secs(1));
         assert_eq!(gate.wait(), Duration::ZERO);
+        assert_eq!(gate.take(), Ok(()));
+    }
+
+    #[test]
+    fn after_an_answer_a_whole_period_passes() {
+        let clock = FakeRelativeClock::default();
+        let period = Duration::from_secs(1);
+        let mut gate = Gate::new(period, NonZeroU32::MIN, clock.clone());
+        assert_eq!(gate.take(), Ok(()));
+        // The request took 0.7 s; the lane alone would be free at 1 s.
+        clock.advance(Duration::from_millis(700));
+        gate.restart();
+        clock.advance(Duration::from_millis(900));
+        assert_eq!(gate.take(), Err(Duration::from_millis(100)));
+        clock.advance(Duration::from_millis(100));
         assert_eq!(gate.take(), Ok(()));
     }
 

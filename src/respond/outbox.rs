@@ -12,7 +12,8 @@
 
 mod books;
 mod ending;
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests;
 
 use std::sync::Arc;
@@ -208,6 +209,7 @@ impl Desk {
             let sent_at = Timestamp::now();
             let users: Vec<UserId> = part.iter().map(|action| action.user.id.clone()).collect();
             let outcome = self.graph.confirm_compromised(&users, tag(&part)).await;
+            lane.answered();
             if part.len() > 1 && outcome.may_be_one_of_many() {
                 info!(users = part.len(), outcome = %outcome.name(), "batch refused; halved");
                 self.note(lane, &outcome);

@@ -220,21 +220,3 @@ fn debug_output_never_shows_a_secret() {
         r#"Credential { kind: "client_secret", .. }"#
     );
 }
-
-#[test]
-fn a_token_is_replaced_early_and_used_late_but_not_too_late() {
-    for (seconds, life) in [
-        (3_600, Life::Fresh),
-        (301, Life::Fresh),
-        (300, Life::Ageing),
-        (31, Life::Ageing),
-        (30, Life::Over),
-        (-1, Life::Over),
-    ] {
-        assert_eq!(
-            Life::of(SignedDuration::from_secs(seconds)),
-            life,
-            "{seconds} s"
-        );
-    }
-}
