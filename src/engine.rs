@@ -128,7 +128,9 @@ fn decide(
         opened_by,
         record: event.record().clone(),
         user: event.user().clone(),
-        at: event.at(),
+        // When the theft showed, not when the record that completed it was made:
+        // a record may come late.
+        at: last,
         effect,
         score: verdicts
             .iter()

@@ -156,7 +156,7 @@ pub struct Decision {
     pub record: RecordId,
     /// The user.
     pub user: UserRef,
-    /// When the event happened.
+    /// When it happened: the latest of the new signals.
     pub at: Timestamp,
     /// The strongest effect that is new: `Shadow`, `Ask` or `Act`, after the guard.
     pub effect: Effect,
