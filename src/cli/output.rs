@@ -9,9 +9,13 @@ use std::io::{self, ErrorKind, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::model::{CaseStatus, Effect};
+
+/// Files below this are read before a bar would be seen.
+const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -40,6 +44,21 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Re
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     tolerate(writeln!(io::stdout().lock(), "{}", escape_json(&text)))
+}
+
+/// A bar on standard error for reading so many bytes: on a terminal only, and
+/// only where there is something to wait for.
+pub fn progress(bytes: u64) -> ProgressBar {
+    if bytes < PROGRESS_BYTES_MIN {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    );
+    match style {
+        Ok(style) => ProgressBar::new(bytes).with_style(style),
+        Err(_) => ProgressBar::new(bytes),
+    }
 }
 
 fn tolerate(result: io::Result<()>) -> anyhow::Result<()> {

@@ -101,10 +101,13 @@ impl Replay {
             return self.read(std::io::stdin().lock(), "standard input");
         }
         let file = File::open(path).context("cannot be read")?;
-        self.read(
-            BufReader::with_capacity(1 << 20, file),
+        let progress = output::progress(file.metadata().map_or(0, |about| about.len()));
+        let read = self.read(
+            BufReader::with_capacity(1 << 20, progress.wrap_read(file)),
             &path.display().to_string(),
-        )
+        );
+        progress.finish_and_clear();
+        read
     }
 
     fn read(&mut self, reader: impl BufRead, name: &str) -> anyhow::Result<()> {
