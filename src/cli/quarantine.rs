@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Subcommand;
 
-use super::client::Client;
+use super::client::{Client, ClientError};
 use super::output::{self, Format, escape};
 
 /// Rows asked for at a time.
@@ -78,8 +78,8 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
                 out,
                 "{:>5}  {}/{} message {} {place}, {}",
                 row.id,
-                row.hub,
-                row.partition,
+                escape(&row.hub),
+                escape(&row.partition),
                 row.sequence,
                 row.quarantined_at.strftime("%F %T")
             )?;
@@ -99,7 +99,16 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
 async fn retry(client: &Client, ids: &[i64]) -> anyhow::Result<()> {
     let mut still_bad = 0_usize;
     for id in ids {
-        let outcome = client.retry(*id).await?;
+        let outcome = match client.retry(*id).await {
+            Ok(outcome) => outcome,
+            // Of many one may have been dropped at the bound since they were
+            // listed, or released by somebody else.
+            Err(ClientError::Refused(_)) if ids.len() > 1 => {
+                output::print(|out| writeln!(out, "{id}: no longer in quarantine"))?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         output::print(|out| match &outcome.reason {
             None => writeln!(out, "{id}: {} event(s), released", outcome.events),
             Some(reason) => writeln!(out, "{id}: still does not decode: {}", escape(reason)),

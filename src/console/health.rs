@@ -53,8 +53,14 @@ impl Health {
 
     /// Whether the pipeline's heart has beaten lately.
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        let silent = now.as_millisecond() - self.last_beat.load(Ordering::Relaxed);
-        silent <= i64::try_from(HEARTBEAT_MAX.as_millis()).unwrap_or(i64::MAX)
+        self.silent_for(now) <= HEARTBEAT_MAX
+    }
+
+    /// How long ago the pipeline's heart last beat. Negative for a moment when
+    /// the clock was set back; the next beat mends it.
+    pub fn silent_for(&self, now: Timestamp) -> SignedDuration {
+        let last_beat = self.last_beat.load(Ordering::Relaxed);
+        SignedDuration::from_millis(now.as_millisecond().saturating_sub(last_beat))
     }
 
     /// Reports a component; `reason` says why it is not ready.

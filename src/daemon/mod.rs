@@ -141,7 +141,8 @@ impl Daemon {
         let store = Store::open(&config.state)
             .await
             .with_context(|| format!("state: {}", config.state.display()))?;
-        let control = Control::bind(&config.control.socket, config.control.group.as_deref())?;
+        let control =
+            Control::bind(&config.control.socket, config.control.group.as_deref()).await?;
         let paused = store.paused().await?.is_some();
         metrics.paused.set(f64::from(u8::from(paused)));
         health.set_ready(Component::Store, true, "");
@@ -309,13 +310,8 @@ impl Parts {
         ask: mpsc::Sender<Request>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let pages = pages::router(Arc::clone(&self.health), Arc::clone(&self.metrics));
-        let serve_pages = {
-            let stop = stop.clone();
-            axum::serve(listener, pages)
-                .with_graceful_shutdown(async move { stop.cancelled().await })
-                .into_future()
-        };
+        let health = Arc::clone(&self.health);
+        let serve_pages = pages::serve(listener, health, Arc::clone(&self.metrics), stop.clone());
         let tick = tick(
             Arc::clone(&self.board),
             Arc::clone(&self.health),
