@@ -83,6 +83,7 @@ impl Lab {
         let check =
             Arc::new(move |token: &str, _: &str| judge.verify(token, EVENT_HUBS_AUDIENCE).is_ok());
         let hub = EventHubs::start(EventHubsOptions {
+            consumer_groups: ["$Default", "evictd"].map(str::to_owned).into(),
             tls: Some(tls),
             sas_key: Some(SasKey {
                 name: SAS_KEY_NAME.to_owned(),
@@ -160,6 +161,7 @@ state = "{state}"
 namespace = "contoso.servicebus.windows.net"
 endpoint = "{endpoint}"
 hubs = ["{HUB}"]
+consumer_group = "evictd"
 start = "earliest"
 
 [credential]

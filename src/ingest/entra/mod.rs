@@ -154,9 +154,14 @@ fn has_category(text: &str) -> bool {
     serde_json::from_str::<wire::Peek<'_>>(text).is_ok_and(|peek| peek.category.is_some())
 }
 
-/// Serde's message, cut: it quotes the value seen, which may be megabytes.
+/// Serde's message without its place (the path says where), and cut: it quotes
+/// the value seen, which may be megabytes.
 fn brief(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    let text = match text.rsplit_once(" at line ") {
+        Some((message, _)) if error.is_data() => message.to_owned(),
+        _ => text,
+    };
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -66,6 +66,7 @@ pub(super) struct Peek<'a> {
 
 /// A record of the stream.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a record, which is an object")]
 pub(super) struct Record<'a> {
     #[serde(borrow, default)]
     pub(super) category: Option<Text<'a>>,
@@ -83,7 +84,7 @@ pub(super) struct Record<'a> {
 
 /// `properties` of sign-ins, risk events and risky users together.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
 pub(super) struct Properties<'a> {
     #[serde(borrow)]
     pub(super) id: Option<Text<'a>>,
@@ -139,13 +140,13 @@ pub(super) struct Properties<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
 pub(super) struct Status {
     pub(super) error_code: Option<Number>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
 pub(super) struct Location<'a> {
     #[serde(borrow)]
     pub(super) city: Option<Text<'a>>,
@@ -155,14 +156,14 @@ pub(super) struct Location<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object")]
 pub(super) struct GeoCoordinates {
     pub(super) latitude: Option<Number>,
     pub(super) longitude: Option<Number>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
 pub(super) struct DeviceDetail<'a> {
     #[serde(borrow)]
     pub(super) device_id: Option<Text<'a>>,
