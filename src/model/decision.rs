@@ -113,6 +113,14 @@ pub enum GuardReason {
 }
 
 impl GuardReason {
+    /// All reasons.
+    pub const ALL: [Self; 4] = [
+        Self::ProtectedAccount,
+        Self::Paused,
+        Self::StaleEvent,
+        Self::BudgetSpent,
+    ];
+
     /// The name used in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
