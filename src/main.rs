@@ -4,7 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use evictd::cli::client::{Client, ClientError, SocketArgs};
@@ -163,7 +162,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         });
     }
     telemetry::init_logging(config.log.format, &config.log.level)?;
-    daemon::run(config).await.context("the daemon stopped")
+    daemon::run(config).await
 }
 
 #[cfg(test)]

@@ -413,7 +413,7 @@ fn credential(config: &Config, http: reqwest::Client) -> anyhow::Result<Arc<Cred
         tenant_id: Some(config.tenant.clone()),
         host,
     };
-    Credential::new(config.credential.clone(), authority, http).context("credential")
+    Ok(Credential::new(config.credential.clone(), authority, http)?)
 }
 
 /// `evictd run`: starts, obeys signals, stops.
@@ -425,7 +425,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let summary = config.to_string();
-    let mut daemon = Daemon::start(config).await?;
+    let mut daemon = Daemon::start(config).await.context("cannot start")?;
     tracing::info!(version = VERSION, http = %daemon.http(), "evictd runs: {summary}");
     systemd::ready(&summary);
     let failure = loop {

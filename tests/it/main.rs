@@ -3,6 +3,7 @@
 //! - `contain`: what happens to a stolen session, in process, on free ports
 //! - `disorder`: redelivered, reordered and late records
 //! - `faults`: a broken network, a broken Graph, a broken policy
+//! - `process`: a real process, its systemd, its operator, its shell
 //! - `kill`: a real process, killed at any point of the path
 
 #![expect(
@@ -15,4 +16,5 @@ mod contain;
 mod disorder;
 mod faults;
 mod kill;
+mod process;
 mod support;
