@@ -7,6 +7,7 @@
 //! each stage draining into the next, within 10 s.
 
 mod reload;
+mod stage;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -14,17 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use azure_core::credentials::TokenCredential;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::Serving;
+use self::stage::Stage;
 use crate::config::{Config, VERSION};
 use crate::console::control::{About, Control, Desk, Partition, Retried};
 use crate::console::health::{Component, Health};
@@ -67,52 +68,6 @@ struct Stages {
     pipeline: Stage,
     responder: Stage,
     console: Stage,
-}
-
-/// One task and what stops it.
-#[derive(Debug)]
-struct Stage {
-    name: &'static str,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Stage {
-    fn spawn<F>(name: &'static str, stop: CancellationToken, work: F) -> Self
-    where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        Self {
-            name,
-            stop,
-            task: tokio::spawn(work),
-        }
-    }
-
-    /// Ends when the task does, which is early: nobody told it to.
-    async fn ends_early(&mut self) -> anyhow::Error {
-        match (&mut self.task).await {
-            Ok(Ok(())) => anyhow!("{} ended without being told to", self.name),
-            Ok(Err(error)) => error.context(format!("{} failed", self.name)),
-            Err(error) => anyhow!("{} panicked: {error}", self.name),
-        }
-    }
-
-    /// Tells the task to stop and gives it some time to drain.
-    async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        self.stop.cancel();
-        let abort = self.task.abort_handle();
-        match tokio::time::timeout(within, self.task).await {
-            Ok(Ok(ended)) => ended.with_context(|| format!("{} failed while stopping", self.name)),
-            // Cancelled or panicked: it is gone, and what it held is in the store.
-            Ok(Err(error)) if error.is_panic() => bail!("{} panicked: {error}", self.name),
-            Ok(Err(_)) => Ok(()),
-            Err(_) => {
-                abort.abort();
-                bail!("{} did not drain within {} s", self.name, within.as_secs())
-            }
-        }
-    }
 }
 
 impl Daemon {
@@ -375,6 +330,7 @@ async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, String> {
 
 async fn tick(board: Arc<LagBoard>, health: Arc<Health>, hubs: usize, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
+    let mut told = String::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -382,8 +338,27 @@ async fn tick(board: Arc<LagBoard>, health: Arc<Health>, hubs: usize, stop: Canc
                 let now = Timestamp::now();
                 board.publish(now);
                 report(&board, &health, hubs, now);
+                tell(&health, &mut told);
             }
         }
+    }
+}
+
+/// Tells systemd, and so `systemctl status`, when readiness changes.
+fn tell(health: &Health, told: &mut String) {
+    let unready: Vec<String> = health
+        .unready()
+        .into_iter()
+        .map(|(component, reason)| format!("{component:?}: {reason}"))
+        .collect();
+    let status = if unready.is_empty() {
+        "reading and judging".to_owned()
+    } else {
+        format!("not ready: {}", unready.join("; "))
+    };
+    if *told != status {
+        systemd::status(&status);
+        *told = status;
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// `STATUS=`.
+pub(super) fn status(text: &str) {
+    notify(&[NotifyState::Status(text)]);
+}
+
 /// `RELOADING=1` with the monotonic stamp that `Type=notify-reload` asks for.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {

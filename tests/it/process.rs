@@ -125,6 +125,7 @@ async fn systemd_is_told_of_the_start_each_reload_the_heartbeat_and_the_stop() {
     let ready = systemd.hears("READY=1", &process).await;
     assert!(ready.contains("STATUS=tenant "), "{ready}");
     systemd.hears("WATCHDOG=1", &process).await;
+    systemd.hears("STATUS=reading and judging", &process).await;
     systemd.hears("WATCHDOG=1", &process).await;
 
     signal(&daemon, Signal::SIGHUP);
@@ -222,6 +223,10 @@ async fn what_is_wrong_is_said_in_one_line_that_names_it() {
         (
             text.replace("hubs = [\"insights-logs-signin\"]", "hubs = []"),
             "hubs",
+        ),
+        (
+            text.replace("[\"insights-logs-signin\"]", "[\"no-such-hub\"]"),
+            "receivers failed: contoso.servicebus.windows.net has no event hub no-such-hub",
         ),
         (
             text.replace("https://127.0.0.1", "http://192.0.2.1"),
