@@ -16,7 +16,7 @@ use crate::policy::KnownSignal;
 
 const HOSTING_ASN: u32 = 64500;
 
-fn policies() -> PolicySet {
+fn compiled(sources: Vec<policy::Source>) -> PolicySet {
     let known: Vec<KnownSignal> = CATALOGUE
         .iter()
         .map(|spec| KnownSignal {
@@ -24,7 +24,11 @@ fn policies() -> PolicySet {
             family: spec.family,
         })
         .collect();
-    PolicySet::compile(policy::shipped(), &known).unwrap()
+    PolicySet::compile(sources, &known).unwrap()
+}
+
+fn policies() -> PolicySet {
+    compiled(policy::shipped())
 }
 
 fn intel() -> Intel {
@@ -239,14 +243,7 @@ fn the_guard_has_the_last_word() {
         path: "guard.yaml".into(),
         text: guard.into(),
     });
-    let known: Vec<KnownSignal> = CATALOGUE
-        .iter()
-        .map(|spec| KnownSignal {
-            name: spec.name,
-            family: spec.family,
-        })
-        .collect();
-    policies = PolicySet::compile(sources, &known).unwrap();
+    policies = compiled(sources);
     let mut refused = decision.clone();
     admit(&mut refused, &policies, &situation(decision.at));
     assert_eq!(
