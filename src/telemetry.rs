@@ -119,6 +119,17 @@ impl Metrics {
         };
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         gauge(&metrics.recorder, "evictd_build_info", &build).set(1.0);
+        // A series that appears with its first event has no rate: those that
+        // alerts watch begin at zero.
+        for reason in GuardReason::ALL {
+            metrics.guard(reason, "demoted");
+            metrics.guard(reason, "refused");
+        }
+        for effect in [Effect::Shadow, Effect::Ask, Effect::Act] {
+            metrics.decisions(effect);
+        }
+        metrics.policy_reloads("ok");
+        metrics.policy_reloads("failed");
         for state in ActionState::ALL {
             metrics.outbox_depth(state).set(0.0);
         }

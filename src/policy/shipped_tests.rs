@@ -91,7 +91,7 @@ fn each_policy_does_what_its_comments_promise() {
             None,
         ),
         ("risky-network", &["tor_exit"], 70, Some(Ask)),
-        ("risky-network", &["session_two_asns"], 55, Some(Ask)),
+        ("risky-network", &["session_two_asns"], 55, None),
         ("risky-network", &["impossible_travel"], 45, None),
         ("risky-network", &["tor_exit_failed"], 15, None),
         (
