@@ -122,14 +122,14 @@ impl Metrics {
         // A series that appears with its first event has no rate: those that
         // alerts watch begin at zero.
         for reason in GuardReason::ALL {
-            metrics.guard(reason, "demoted");
-            metrics.guard(reason, "refused");
+            metrics.guard(reason, "demoted").increment(0);
+            metrics.guard(reason, "refused").increment(0);
         }
         for effect in [Effect::Shadow, Effect::Ask, Effect::Act] {
-            metrics.decisions(effect);
+            metrics.decisions(effect).increment(0);
         }
-        metrics.policy_reloads("ok");
-        metrics.policy_reloads("failed");
+        metrics.policy_reloads("ok").increment(0);
+        metrics.policy_reloads("failed").increment(0);
         for state in ActionState::ALL {
             metrics.outbox_depth(state).set(0.0);
         }

@@ -237,7 +237,7 @@ impl Parts {
         let token = CancellationToken::new;
         let stop = token();
         let receivers = Stage::spawn("receivers", stop.clone(), receive(inlet, positions, stop));
-        let pipeline = Stage::spawn("pipeline", token(), pipeline.run());
+        let pipeline = Stage::spawn("pipeline", token(), pipeline.run()).that_ends_with_its_input();
         let stop = token();
         let responder = Stage::spawn("responder", stop.clone(), async move {
             responder.run(stop, wake).await;

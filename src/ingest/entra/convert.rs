@@ -11,8 +11,9 @@ use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX, USER_AGENT_BYTES_MAX
 use super::time;
 use super::wire::{Location, Number, Properties, Record, Text};
 use crate::model::{
-    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, RecordId, RiskDetection,
-    RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, UserId, UserRef,
+    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Protocol, RecordId,
+    RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, TransferMethod,
+    UserId, UserRef,
 };
 
 /// `error_code` of a sign-in whose status is missing or unreadable: not a
@@ -68,6 +69,8 @@ fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Conver
             .as_deref()
             .and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
         device: device(p),
+        protocol: protocol(&p.authentication_protocol),
+        transfer_method: transfer_method(&p.original_transfer_method),
         user,
     })
 }
@@ -286,6 +289,25 @@ fn device(p: &Properties<'_>) -> Device {
         compliant: detail.is_compliant.and_then(|flag| flag.0),
         managed: detail.is_managed.and_then(|flag| flag.0),
     }
+}
+
+fn protocol(field: &Option<Text<'_>>) -> Protocol {
+    const PROTOCOLS: [(&str, Protocol); 2] = [
+        ("deviceCode", Protocol::DeviceCode),
+        ("ropc", Protocol::Ropc),
+    ];
+    named(field, &PROTOCOLS).unwrap_or_default()
+}
+
+fn transfer_method(field: &Option<Text<'_>>) -> TransferMethod {
+    const METHODS: [(&str, TransferMethod); 2] = [
+        ("deviceCodeFlow", TransferMethod::DeviceCodeFlow),
+        (
+            "authenticationTransfer",
+            TransferMethod::AuthenticationTransfer,
+        ),
+    ];
+    named(field, &METHODS).unwrap_or_default()
 }
 
 fn risk_level(field: &Option<Text<'_>>) -> RiskLevel {

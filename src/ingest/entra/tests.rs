@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::decode;
 use crate::ingest::Decoded;
-use crate::model::{Event, RiskDetection, RiskLevel, RiskState, RiskyUser, SignIn};
+use crate::model::{
+    Event, Protocol, RiskDetection, RiskLevel, RiskState, RiskyUser, SignIn, TransferMethod,
+};
 
 fn sign_in_record() -> Value {
     json!({
@@ -394,6 +396,33 @@ fn keys_of_the_envelope_come_in_lower_case_too() {
         (event.error_code, event.correlation.as_deref()),
         (0, Some("c"))
     );
+}
+
+#[test]
+fn a_redeemed_device_code_is_named_by_the_transfer_method_alone() {
+    let event = sign_in(&sign_in_record());
+    assert_eq!(
+        (event.protocol, event.transfer_method),
+        (Protocol::Other, TransferMethod::Other)
+    );
+    let redeemed = changed(
+        changed(
+            sign_in_record(),
+            "/properties/authenticationProtocol",
+            json!("none"),
+        ),
+        "/properties/originalTransferMethod",
+        json!("deviceCodeFlow"),
+    );
+    let event = sign_in(&redeemed);
+    assert_eq!(event.protocol, Protocol::Other);
+    assert_eq!(event.transfer_method, TransferMethod::DeviceCodeFlow);
+    let event = sign_in_with("/properties/authenticationProtocol", json!("deviceCode"));
+    assert_eq!(event.protocol, Protocol::DeviceCode);
+    let event = sign_in_with("/properties/authenticationProtocol", json!("ropc"));
+    assert_eq!(event.protocol, Protocol::Ropc);
+    let event = sign_in_with("/properties/originalTransferMethod", json!("telepathy"));
+    assert_eq!(event.transfer_method, TransferMethod::Other);
 }
 
 #[test]

@@ -124,6 +124,10 @@ pub(super) struct Properties<'a> {
     #[serde(borrow)]
     pub(super) device_detail: Option<DeviceDetail<'a>>,
     #[serde(borrow)]
+    pub(super) authentication_protocol: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) original_transfer_method: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(super) session_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) correlation_id: Option<Text<'a>>,
