@@ -22,6 +22,12 @@ const ERROR_UNKNOWN: i64 = -1;
 /// The namespace of ids derived for records that bear none.
 const DERIVED: Uuid = Uuid::from_u128(0x6c0e_2d5b_51f7_4d0f_9a65_0b7e_c1d2_0010);
 
+/// `userId` of a sign-in under a name that the directory does not know: all
+/// such names share it.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+/// .NET's date of nothing.
+const NO_DATE: &str = "0001-01-01T00:00:00";
+
 type Converted<T> = Result<T, String>;
 
 /// Converts a record of one of the judged categories.
@@ -142,7 +148,7 @@ fn missing(field: &str, expected: &str) -> String {
 /// The first of these fields that is there; one that is there must be a time.
 fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
     for (field, value) in fields {
-        let Some(value) = value.as_deref().map(str::trim).filter(|v| !v.is_empty()) else {
+        let Some(value) = value.as_deref().map(str::trim).filter(is_set) else {
             continue;
         };
         return time::parse(value).ok_or_else(|| {
@@ -159,10 +165,16 @@ fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
     ))
 }
 
-/// The object id, or the principal name where an edited record has no id.
+fn is_set(time: &&str) -> bool {
+    !time.is_empty() && !time.starts_with(NO_DATE)
+}
+
+/// The object id, or the principal name where the record has none or the
+/// directory knew none.
 fn user(p: &Properties<'_>) -> Converted<UserRef> {
     let principal_name = name(&p.user_principal_name).unwrap_or_default();
     let id = identity(&p.user_id)
+        .filter(|id| &**id != NOBODY || principal_name.is_empty())
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.clone()))
         .ok_or_else(|| {
             missing(
