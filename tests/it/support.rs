@@ -19,8 +19,9 @@ use tokio::process::Child;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Long enough for a loaded machine; what holds is seen at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough for a loaded machine and a receiver that has backed off to its
+/// 30 s; what holds is seen at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a state is asked for that has no notification.
 const POLL: Duration = Duration::from_millis(10);
 
