@@ -129,7 +129,9 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         // Loopback: the pages hold no secret, but nobody else need read them.
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9477)) }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9477)),
+        }
     }
 }
 
@@ -145,7 +147,10 @@ pub struct ControlConfig {
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { socket: PathBuf::from(DEFAULT_SOCKET), group: None }
+        Self {
+            socket: PathBuf::from(DEFAULT_SOCKET),
+            group: None,
+        }
     }
 }
 
@@ -164,7 +169,10 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -180,7 +188,10 @@ impl Config {
     /// What is wrong, with the key, the value seen and what was expected.
     pub fn load(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| {
-            format!("cannot read {}; --config names the file, deploy/evictd.example.toml shows one", file.display())
+            format!(
+                "cannot read {}; --config names the file, deploy/evictd.example.toml shows one",
+                file.display()
+            )
         })?;
         let environment = Environment::with_prefix("EVICTD")
             .prefix_separator("_")
@@ -212,7 +223,9 @@ impl Config {
                 .with_context(|| format!("{key}: saw {value:?}, expected an https URL"))?;
             let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
             if url.scheme() != "https" && !loopback {
-                bail!("{key}: saw {value:?}, expected an https URL: a token must not cross a network in the clear");
+                bail!(
+                    "{key}: saw {value:?}, expected an https URL: a token must not cross a network in the clear"
+                );
             }
         }
         Ok(())
@@ -250,7 +263,10 @@ mod tests {
     "#;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
-        let variables = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let variables = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let environment = Environment::with_prefix("EVICTD")
             .prefix_separator("_")
             .separator("__")
@@ -266,8 +282,15 @@ mod tests {
         assert_eq!(config.control.socket, Path::new(DEFAULT_SOCKET));
         let text = format!("{MINIMAL}\n[log]\nlevel = \"warn\"\n");
         assert_eq!(load(&text, &[]).unwrap().log.level, "warn");
-        let config = load(&text, &[("EVICTD_LOG__LEVEL", "debug"), ("EVICTD_STATE", "/tmp/e")]).unwrap();
-        assert_eq!((config.log.level.as_str(), config.state.as_path()), ("debug", Path::new("/tmp/e")));
+        let config = load(
+            &text,
+            &[("EVICTD_LOG__LEVEL", "debug"), ("EVICTD_STATE", "/tmp/e")],
+        )
+        .unwrap();
+        assert_eq!(
+            (config.log.level.as_str(), config.state.as_path()),
+            ("debug", Path::new("/tmp/e"))
+        );
     }
 
     #[test]
@@ -291,10 +314,16 @@ mod tests {
         assert!(error.contains("tennant"), "{error}");
         let text = format!("{MINIMAL}\n[graph]\nendpoint = \"http://graph.example\"\n");
         let error = load(&text, &[]).unwrap_err();
-        assert!(error.contains("graph.endpoint") && error.contains("https"), "{error}");
+        assert!(
+            error.contains("graph.endpoint") && error.contains("https"),
+            "{error}"
+        );
         let error = load(MINIMAL, &[("EVICTD_LOG__LEVLE", "debug")]).unwrap_err();
         assert!(error.contains("levle"), "{error}");
         let error = load("tenant = \n", &[]).unwrap_err();
-        assert!(error.contains("line 1") || error.contains(":1:") || error.contains("1 |"), "{error}");
+        assert!(
+            error.contains("line 1") || error.contains(":1:") || error.contains("1 |"),
+            "{error}"
+        );
     }
 }

@@ -33,15 +33,20 @@ pub struct Step {
 /// Judges one event and takes it into memory.
 pub fn step(memory: &mut UserMemory, event: &Event, intel: &Intel, policies: &PolicySet) -> Step {
     if memory.has_seen(event.record()) {
-        return Step { duplicate: true, ..Step::default() };
+        return Step {
+            duplicate: true,
+            ..Step::default()
+        };
     }
     let raised = detect::run(event, memory, intel);
     memory.mark_seen(event.record(), event.at());
     if let Some(footprint) = detect::footprint(event, intel) {
         memory.remember_footprint(footprint);
     }
-    let signals: Vec<Signal> =
-        raised.into_iter().filter(|signal| memory.remember_signal(signal.clone())).collect();
+    let signals: Vec<Signal> = raised
+        .into_iter()
+        .filter(|signal| memory.remember_signal(signal.clone()))
+        .collect();
     if signals.is_empty() {
         return Step::default();
     }
@@ -51,14 +56,21 @@ pub fn step(memory: &mut UserMemory, event: &Event, intel: &Intel, policies: &Po
         .as_ref()
         .filter(|incident| signals.iter().any(|s| incident.takes_in(s.at)))
         .map(|incident| incident.case);
-    Step { duplicate: false, signals, case, decision }
+    Step {
+        duplicate: false,
+        signals,
+        case,
+        decision,
+    }
 }
 
 /// Asks the guard about a decision and writes its word into it: demoted means
 /// a human is asked, refused means it is recorded and nothing is done.
 pub fn admit(decision: &mut Decision, policies: &PolicySet, situation: &Situation) {
     decision.admission =
-        policies.guard.at_decision(&decision.user, decision.at, decision.effect, situation);
+        policies
+            .guard
+            .at_decision(&decision.user, decision.at, decision.effect, situation);
     match decision.admission {
         Admission::Admitted => {}
         Admission::Demoted(_) => decision.effect = Effect::Ask,
@@ -76,8 +88,12 @@ fn decide(
 ) -> Option<Decision> {
     let first = new.iter().map(|s| s.at).min()?;
     let last = new.iter().map(|s| s.at).max()?;
-    let mut ends: Vec<Timestamp> =
-        memory.signals.iter().map(|s| s.at).filter(|at| *at >= first).collect();
+    let mut ends: Vec<Timestamp> = memory
+        .signals
+        .iter()
+        .map(|s| s.at)
+        .filter(|at| *at >= first)
+        .collect();
     ends.dedup();
     let verdicts: Vec<PolicyVerdict> = policies
         .policies
@@ -85,7 +101,10 @@ fn decide(
         .map(|policy| policy::evaluate(policy, event.user(), &memory.signals, &ends))
         .collect();
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
-    let current = memory.incident.take().filter(|incident| incident.takes_in(first));
+    let current = memory
+        .incident
+        .take()
+        .filter(|incident| incident.takes_in(first));
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident,
         (None, true) => opened_by(event, first),
@@ -109,9 +128,16 @@ fn decide(
         opened_by,
         record: event.record().clone(),
         user: event.user().clone(),
-        at: event.at(),
+        // When the theft showed, not when the record that completed it was made:
+        // a record may come late.
+        at: last,
         effect,
-        score: verdicts.iter().filter(|v| v.effect.is_some()).map(|v| v.score).max().unwrap_or(0),
+        score: verdicts
+            .iter()
+            .filter(|v| v.effect.is_some())
+            .map(|v| v.score)
+            .max()
+            .unwrap_or(0),
         signals: counted(&memory.signals, &verdicts),
         verdicts,
         orders,
@@ -158,7 +184,10 @@ fn order_of(verdict: &PolicyVerdict, kind: ActionKind) -> Option<Order> {
     if !rung.actions.contains(&kind) {
         return None;
     }
-    let Ask { approvers, expires_seconds } = Ask::of(&rung.intent);
+    let Ask {
+        approvers,
+        expires_seconds,
+    } = Ask::of(&rung.intent);
     Some(Order {
         kind,
         effect,
@@ -173,7 +202,9 @@ fn order_of(verdict: &PolicyVerdict, kind: ActionKind) -> Option<Order> {
 fn new_shadows(verdicts: &[PolicyVerdict], incident: &mut Incident) -> bool {
     let mut found = false;
     for verdict in verdicts {
-        let (Some(Effect::Shadow), Some(rung)) = (verdict.effect, &verdict.rung) else { continue };
+        let (Some(Effect::Shadow), Some(rung)) = (verdict.effect, &verdict.rung) else {
+            continue;
+        };
         let key: (PolicyName, u8) = (verdict.policy.clone(), rung.index);
         if !incident.shadowed.contains(&key) {
             incident.shadowed.push(key);
@@ -192,7 +223,11 @@ fn counted(signals: &[Signal], verdicts: &[PolicyVerdict]) -> Vec<Signal> {
                 && verdict.families.iter().any(|f| f.family == signal.family)
         })
     };
-    signals.iter().filter(|signal| counts(signal)).cloned().collect()
+    signals
+        .iter()
+        .filter(|signal| counts(signal))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use evictd::cli::client::{Client, ClientError, SocketArgs};
@@ -16,12 +15,17 @@ use evictd::{daemon, ruleset, telemetry};
 /// Evicts stolen Microsoft Entra ID sessions: reads the sign-in stream from
 /// Azure Event Hubs, decides by YAML policies, revokes through Microsoft Graph.
 #[derive(Debug, Parser)]
-#[command(name = "evictd", version, propagate_version = true, after_help = "Exit codes:
+#[command(
+    name = "evictd",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes:
   0  done
   1  failed; standard error says why
   2  the command line is wrong
   3  no daemon listens at the control socket, or it may not be opened
-  4  the daemon refused: no such case, nothing to judge")]
+  4  the daemon refused: no such case, nothing to judge"
+)]
 struct Cli {
     #[command(flatten)]
     socket: SocketArgs,
@@ -75,7 +79,12 @@ enum Command {
 SIGHUP reads policies and lists again; SIGTERM and SIGINT drain and stop.")]
 struct RunArgs {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "EVICTD_CONFIG", default_value = "/etc/evictd/evictd.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "EVICTD_CONFIG",
+        default_value = "/etc/evictd/evictd.toml"
+    )]
     config: PathBuf,
     /// Read configuration, policies and lists, say what is wrong, start nothing.
     #[arg(long)]
@@ -84,7 +93,10 @@ struct RunArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("starting the runtime")),
     };
@@ -150,7 +162,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         });
     }
     telemetry::init_logging(config.log.format, &config.log.level)?;
-    daemon::run(config).await.context("the daemon stopped")
+    daemon::run(config).await
 }
 
 #[cfg(test)]

@@ -94,20 +94,22 @@ impl Pipeline {
     /// When the store refuses what it holds itself, which a restart must mend.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut state = self.load().await?;
-        let mut batch = Vec::with_capacity(BATCH_MESSAGES_MAX);
+        let mut batch = Vec::new();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut requests_open = true;
         loop {
             self.health.beat(Timestamp::now());
-            self.metrics.pipeline_queue_depth.set(self.inbox.len() as f64);
+            self.metrics
+                .pipeline_queue_depth
+                .set(self.inbox.len() as f64);
             tokio::select! {
                 biased;
                 received = self.inbox.recv_many(&mut batch, BATCH_MESSAGES_MAX) => {
                     if received == 0 {
                         return Ok(());
                     }
-                    self.judge_messages(&mut state, batch.drain(..).collect()).await?;
+                    self.judge_messages(&mut state, std::mem::take(&mut batch)).await?;
                 }
                 request = self.requests.recv(), if requests_open => match request {
                     Some(Request::Retry { id, reply }) => {
@@ -123,9 +125,17 @@ impl Pipeline {
     }
 
     async fn load(&self) -> anyhow::Result<State> {
-        let positions = self.store.positions().await.context("reading the positions")?;
+        let positions = self
+            .store
+            .positions()
+            .await
+            .context("reading the positions")?;
         let since = Timestamp::now() - BUDGET_WINDOW;
-        let acted = self.store.acted_since(since).await.context("reading the guard's budget")?;
+        let acted = self
+            .store
+            .acted_since(since)
+            .await
+            .context("reading the guard's budget")?;
         Ok(State {
             cache: LruCache::new(NonZeroUsize::new(CACHED_USERS_MAX).unwrap_or(NonZeroUsize::MIN)),
             positions: positions
@@ -136,7 +146,11 @@ impl Pipeline {
         })
     }
 
-    async fn judge_messages(&self, state: &mut State, messages: Vec<Message>) -> anyhow::Result<()> {
+    async fn judge_messages(
+        &self,
+        state: &mut State,
+        messages: Vec<Message>,
+    ) -> anyhow::Result<()> {
         let mut batch = Batch::default();
         for message in messages {
             let key = (message.source.hub.clone(), message.source.partition.clone());
@@ -152,7 +166,6 @@ impl Pipeline {
 
     /// Judges a batch and commits it, however often the commit must be tried.
     async fn judge(&self, state: &mut State, batch: Batch) -> anyhow::Result<()> {
-        self.count(&batch);
         loop {
             let judged = match self.step_all(state, &batch).await {
                 Ok(judged) => judged,
@@ -165,6 +178,7 @@ impl Pipeline {
             match self.commit(&judged.commit).await {
                 Ok(committed) => {
                     self.committed(state, judged, committed);
+                    self.count(&batch);
                     return Ok(());
                 }
                 Err(StoreError::Conflict { .. }) => {
@@ -188,16 +202,25 @@ impl Pipeline {
         let mut acting = state.acted.clone();
         for message in &batch.messages {
             for (_, event) in &message.content.events {
-                let Some(remembered) = memories.get_mut(&event.user().id) else { continue };
+                let Some(remembered) = memories.get_mut(&event.user().id) else {
+                    continue;
+                };
                 let step = engine::step(&mut remembered.memory, event, &intel, &policies);
                 if step.duplicate {
                     judged.duplicates += 1;
                     continue;
                 }
                 if let (Some(case), None) = (step.case, &step.decision) {
-                    judged.commit.signals.extend(step.signals.iter().map(|s| (case, s.clone())));
+                    judged
+                        .commit
+                        .signals
+                        .extend(step.signals.iter().map(|s| (case, s.clone())));
                 }
-                judged.raised.extend(step.signals.iter().map(|s| detect::metric_label(s.name.as_str())));
+                judged.raised.extend(
+                    step.signals
+                        .iter()
+                        .map(|s| detect::metric_label(s.name.as_str())),
+                );
                 if let Some(mut decision) = step.decision {
                     self.admit(&policies, &mut decision, message.received_at, &mut acting);
                     judged.commit.decisions.push(Decided {
@@ -207,13 +230,20 @@ impl Pipeline {
                     });
                 }
             }
-            judged.commit.quarantine.extend(message.content.quarantined.iter().map(|record| {
-                Quarantined {
-                    source: message.source.clone(),
-                    enqueued_at: message.enqueued_at,
-                    record: record.clone(),
-                }
-            }));
+            judged
+                .commit
+                .quarantine
+                .extend(
+                    message
+                        .content
+                        .quarantined
+                        .iter()
+                        .map(|record| Quarantined {
+                            source: message.source.clone(),
+                            enqueued_at: message.enqueued_at,
+                            record: record.clone(),
+                        }),
+                );
         }
         judged.acting = acting;
         judged.commit.memories = memories.into_iter().collect();
@@ -266,7 +296,10 @@ impl Pipeline {
         now: Timestamp,
         acting: &mut VecDeque<Timestamp>,
     ) {
-        while acting.front().is_some_and(|at| now.duration_since(*at) > BUDGET_WINDOW) {
+        while acting
+            .front()
+            .is_some_and(|at| now.duration_since(*at) > BUDGET_WINDOW)
+        {
             acting.pop_front();
         }
         let situation = Situation {
@@ -302,7 +335,8 @@ impl Pipeline {
     /// pipeline still lives: the watchdog must not kill what a full disk holds up.
     async fn store_failed(&self, error: &StoreError) {
         self.metrics.commit_failures.increment(1);
-        self.health.set_ready(Component::Store, false, &error.to_string());
+        self.health
+            .set_ready(Component::Store, false, &error.to_string());
         self.health.beat(Timestamp::now());
         tracing::error!(%error, retry_seconds = COMMIT_RETRY.as_secs(), "the store failed; trying again");
         tokio::time::sleep(COMMIT_RETRY).await;
@@ -315,14 +349,22 @@ impl Pipeline {
             state.cache.put(user, remembered);
         }
         state.acted = judged.acting;
-        self.metrics.memory_cached_users.set(state.cache.len() as f64);
+        self.metrics
+            .memory_cached_users
+            .set(state.cache.len() as f64);
         self.metrics.duplicates.increment(judged.duplicates);
-        self.metrics.quarantine_dropped.increment(committed.quarantine_dropped);
+        self.metrics
+            .quarantine_dropped
+            .increment(committed.quarantine_dropped);
         for label in judged.raised {
             self.metrics.signals(label).increment(1);
         }
         for decided in &judged.commit.decisions {
-            let Decided { decision, enqueued_at, received_at } = decided;
+            let Decided {
+                decision,
+                enqueued_at,
+                received_at,
+            } = decided;
             self.metrics.decisions(decision.effect).increment(1);
             let stages = &self.metrics.response;
             stages.source.record(seconds(decision.at, *enqueued_at));
@@ -342,7 +384,12 @@ impl Pipeline {
         }
     }
 
+    /// Counts records once they are committed; those that leave quarantine
+    /// were counted when they came.
     fn count(&self, batch: &Batch) {
+        if !batch.released.is_empty() {
+            return;
+        }
         for message in &batch.messages {
             let content = &message.content;
             for (category, _) in &content.events {
@@ -377,7 +424,11 @@ impl Pipeline {
             .with_context(|| format!("no quarantined record {id}"))?;
         let mut content = entra::decode(&row.record.bytes);
         if let Some(still_bad) = content.quarantined.pop() {
-            return Ok(Retried { released: false, events: 0, reason: Some(still_bad.reason) });
+            return Ok(Retried {
+                released: false,
+                events: 0,
+                reason: Some(still_bad.reason),
+            });
         }
         let events = content.events.len();
         let message = Message {
@@ -390,9 +441,17 @@ impl Pipeline {
             received_at: Timestamp::now(),
             content,
         };
-        let batch = Batch { messages: vec![message], released: vec![id], ..Batch::default() };
+        let batch = Batch {
+            messages: vec![message],
+            released: vec![id],
+            ..Batch::default()
+        };
         self.judge(state, batch).await?;
-        Ok(Retried { released: true, events, reason: None })
+        Ok(Retried {
+            released: true,
+            events,
+            reason: None,
+        })
     }
 }
 

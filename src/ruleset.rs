@@ -18,7 +18,13 @@ pub const FILES_MAX: usize = 1_000;
 
 /// The signals that policies are checked against.
 pub fn known_signals() -> Vec<KnownSignal> {
-    CATALOGUE.iter().map(|spec| KnownSignal { name: spec.name, family: spec.family }).collect()
+    CATALOGUE
+        .iter()
+        .map(|spec| KnownSignal {
+            name: spec.name,
+            family: spec.family,
+        })
+        .collect()
 }
 
 /// The policies of `directory`, or without one those that ship.
@@ -32,40 +38,40 @@ pub fn load(directory: Option<&Path>) -> Result<PolicySet, PolicyErrors> {
     }
 }
 
-    /// Reads and compiles every `*.yaml` and `*.yml` of a folder, by name.
-    /// Folders within it and names that begin with a dot are left out.
-    ///
-    /// # Errors
-    /// Every problem of every file.
-    fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
-        let paths = policy_files(dir).map_err(|problem| PolicyErrors {
-            problems: vec![problem],
-        })?;
-        let mut sources = Vec::with_capacity(paths.len());
-        let mut problems = Vec::new();
-        for path in &paths {
-            match read_source(path) {
-                Ok(source) => sources.push(source),
-                Err(message) => {
-                    problems.push(Problem::of_file(path.display().to_string(), message));
-                }
-            }
-        }
-        if problems.is_empty() && sources.is_empty() {
-            let message = "no policy here: expected *.yaml or *.yml files";
-            problems.push(Problem::of_file(dir.display().to_string(), message));
-            return Err(PolicyErrors { problems });
-        }
-        match PolicySet::compile(sources, &known_signals()) {
-            Ok(set) if problems.is_empty() => Ok(set),
-            Ok(_) => Err(PolicyErrors { problems }),
-            Err(errors) => {
-                problems.extend(errors.problems);
-                problems.sort();
-                Err(PolicyErrors { problems })
+/// Reads and compiles every `*.yaml` and `*.yml` of a folder, by name.
+/// Folders within it and names that begin with a dot are left out.
+///
+/// # Errors
+/// Every problem of every file.
+fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
+    let paths = policy_files(dir).map_err(|problem| PolicyErrors {
+        problems: vec![problem],
+    })?;
+    let mut sources = Vec::with_capacity(paths.len());
+    let mut problems = Vec::new();
+    for path in &paths {
+        match read_source(path) {
+            Ok(source) => sources.push(source),
+            Err(message) => {
+                problems.push(Problem::of_file(path.display().to_string(), message));
             }
         }
     }
+    if problems.is_empty() && sources.is_empty() {
+        let message = "no policy here: expected *.yaml or *.yml files";
+        problems.push(Problem::of_file(dir.display().to_string(), message));
+        return Err(PolicyErrors { problems });
+    }
+    match PolicySet::compile(sources, &known_signals()) {
+        Ok(set) if problems.is_empty() => Ok(set),
+        Ok(_) => Err(PolicyErrors { problems }),
+        Err(errors) => {
+            problems.extend(errors.problems);
+            problems.sort();
+            Err(PolicyErrors { problems })
+        }
+    }
+}
 
 fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
     let problem = |message: String| Problem::of_file(dir.display().to_string(), message);
@@ -125,11 +131,13 @@ fn read_source(path: &Path) -> Result<Source, String> {
 
 #[cfg(test)]
 mod tests {
-    
+
     use super::*;
 
     fn minimal(name: &str) -> String {
-        format!("policy: {name}\nwindow: 1h\nsignals: {{ tor_exit: 70 }}\nrungs: [{{ at: 70, do: [revoke_sessions] }}]\n")
+        format!(
+            "policy: {name}\nwindow: 1h\nsignals: {{ tor_exit: 70 }}\nrungs: [{{ at: 70, do: [revoke_sessions] }}]\n"
+        )
     }
 
     #[test]

@@ -268,6 +268,17 @@ fn histogram(
     r.register_histogram(&key(name, labels), &METADATA)
 }
 
+/// The name of every metric.
+pub const METRIC_NAMES: [&str; 27] = {
+    let mut names = [""; DESCRIPTIONS.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = DESCRIPTIONS[i].1;
+        i += 1;
+    }
+    names
+};
+
 /// What each metric means, for `# HELP` lines: kind, name, text.
 const DESCRIPTIONS: &[(char, &str, &str)] = &[
     (

@@ -1,6 +1,8 @@
 //! The dependency rule: who may import whom. A stage that reaches around the
 //! engine or past the store fails here, not in a review.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +14,13 @@ const RULES: &[(&str, &[&str])] = &[
     ("detect", &["model"]),
     ("policy", &["model"]),
     ("engine", &["model", "detect", "policy"]),
+    ("ruleset", &["detect", "policy"]),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
-    ("console", &["model", "store", "respond::lifecycle", "telemetry"]),
+    (
+        "console",
+        &["model", "store", "respond::lifecycle", "telemetry"],
+    ),
     ("telemetry", &["model"]),
     ("pipeline", &["*"]),
     ("config", &["*"]),
@@ -25,22 +31,33 @@ const RULES: &[(&str, &[&str])] = &[
 
 /// Modules that the lab's stand-ins must not touch: they would share the
 /// product's mistakes.
-const STAND_INS: &[&str] = &["src/lab/hub", "src/lab/graph", "src/lab/entra", "src/lab/wire", "src/lab/records"];
+const STAND_INS: &[&str] = &[
+    "src/lab/hub",
+    "src/lab/graph",
+    "src/lab/entra",
+    "src/lab/wire",
+    "src/lab/records",
+];
 
 #[test]
 fn modules_import_only_what_they_may() {
     let mut broken = Vec::new();
     for file in sources(Path::new("src")) {
-        let Some(module) = module_of(&file) else { continue };
+        let Some(module) = module_of(&file) else {
+            continue;
+        };
         let rule = RULES.iter().find(|(name, _)| *name == module);
         let Some((_, allowed)) = rule else {
-            panic!("{}: module {module} has no rule; give it one", file.display());
+            panic!(
+                "{}: module {module} has no rule; give it one",
+                file.display()
+            );
         };
         for import in imports(&file) {
             let itself = import == module || import.starts_with(&format!("{module}::"));
-            let allowed = allowed.iter().any(|a| {
-                *a == "*" || import == *a || import.starts_with(&format!("{a}::"))
-            });
+            let allowed = allowed
+                .iter()
+                .any(|a| *a == "*" || import == *a || import.starts_with(&format!("{a}::")));
             if !itself && !allowed {
                 broken.push(format!("{} imports crate::{import}", file.display()));
             }
@@ -69,7 +86,15 @@ fn the_stand_ins_use_no_code_of_the_product() {
 
 #[test]
 fn nothing_pure_reads_a_clock_or_does_io() {
-    let forbidden = ["Timestamp::now", "SystemTime", "Instant::now", "std::fs", "std::net::Tcp", "tokio::", "std::env"];
+    let forbidden = [
+        "Timestamp::now",
+        "SystemTime",
+        "Instant::now",
+        "std::fs",
+        "std::net::Tcp",
+        "tokio::",
+        "std::env",
+    ];
     let mut broken = Vec::new();
     for pure in ["src/model", "src/detect", "src/engine.rs"] {
         for file in sources(Path::new(pure)) {
@@ -102,15 +127,25 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 /// `src/policy/score.rs` → `policy`; `main.rs` and `lib.rs` are no module.
 fn module_of(file: &Path) -> Option<String> {
     let first = file.strip_prefix("src").ok()?.components().next()?;
-    let name = first.as_os_str().to_str()?.trim_end_matches(".rs").to_owned();
+    let name = first
+        .as_os_str()
+        .to_str()?
+        .trim_end_matches(".rs")
+        .to_owned();
     (name != "main" && name != "lib").then_some(name)
 }
 
 /// The file's code without its comments and its inline tests.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
-    let body = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    body.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let body = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    body.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Every `crate::…` path in the code, two segments deep.
@@ -129,7 +164,11 @@ fn imports(file: &Path) -> BTreeSet<String> {
                 .strip_prefix("::")
                 .map(|rest| rest.chars().take_while(|c| word(*c)).collect())
                 .unwrap_or_default();
-            if second.is_empty() { first } else { format!("{first}::{second}") }
+            if second.is_empty() {
+                first
+            } else {
+                format!("{first}::{second}")
+            }
         })
         .collect()
 }

@@ -9,9 +9,13 @@ use std::io::{self, ErrorKind, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::model::{CaseStatus, Effect};
+
+/// Files below this are read before a bar would be seen.
+const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -32,13 +36,29 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Re
     tolerate(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// Prints one JSON document, indented.
+/// Prints one JSON document, indented. What a terminal would obey is written
+/// as JSON's own `\u….`, which reads back as the same text.
 ///
 /// # Errors
 /// When it cannot be made or written.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    tolerate(writeln!(io::stdout().lock(), "{text}"))
+    tolerate(writeln!(io::stdout().lock(), "{}", escape_json(&text)))
+}
+
+/// A bar on standard error for reading so many bytes: on a terminal only, and
+/// only where there is something to wait for.
+pub fn progress(bytes: u64) -> ProgressBar {
+    if bytes < PROGRESS_BYTES_MIN {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    );
+    match style {
+        Ok(style) => ProgressBar::new(bytes).with_style(style),
+        Err(_) => ProgressBar::new(bytes),
+    }
 }
 
 fn tolerate(result: io::Result<()>) -> anyhow::Result<()> {
@@ -55,14 +75,69 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     text.chars()
-        .map(|c| if obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() })
+        .map(|c| {
+            if obeyed(c) {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            }
+        })
         .collect::<String>()
         .into()
 }
 
+/// The same JSON without what a terminal would obey. Between its strings JSON
+/// has printable ASCII and line breaks only, so whatever else is found is in a
+/// string.
+fn escape_json(json: &str) -> Cow<'_, str> {
+    let escaped = |c: char| c != '\n' && obeyed(c);
+    if !json.chars().any(escaped) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if escaped(c) {
+            let units = &mut [0; 2];
+            out.extend(
+                c.encode_utf16(units)
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            );
+        } else {
+            out.push(c);
+        }
+    }
+    out.into()
+}
+
+/// Control characters, what changes the direction of writing, what breaks
+/// lines, and what is not seen at all.
 fn obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{00ad}' // soft hyphen
+            | '\u{061c}' // Arabic letter mark
+            | '\u{180e}' // Mongolian vowel separator
+            | '\u{200b}'..='\u{200f}' // zero width, direction marks
+            | '\u{2028}'..='\u{202e}' // line breaks, bidirectional overrides
+            | '\u{2060}'..='\u{206f}' // isolates, deprecated formats
+            | '\u{feff}' // byte order mark
+            | '\u{fff9}'..='\u{fffb}' // interlinear annotations
+            | '\u{e0000}'..='\u{e007f}' // tags
+        )
+}
+
+/// The text escaped, and cut to `columns` characters with `…` at the end.
+pub fn fit(text: &str, columns: usize) -> String {
+    let text = escape(text);
+    match text.char_indices().nth(columns) {
+        None => text.into_owned(),
+        Some(_) => text
+            .chars()
+            .take(columns.saturating_sub(1))
+            .chain(['…'])
+            .collect(),
+    }
 }
 
 /// `act`, `ask` or `shadow`, three columns wide and coloured.
@@ -75,8 +150,9 @@ pub fn effect(effect: Effect) -> String {
     format!("{style}{effect:<6}{style:#}")
 }
 
-/// A case's status, padded and coloured by how much it needs a human.
-pub fn status(status: CaseStatus) -> String {
+/// A case's status, padded to `columns` and coloured by how much it needs a
+/// human.
+pub fn status(status: CaseStatus, columns: usize) -> String {
     let style = match status {
         CaseStatus::Failed | CaseStatus::Protected => AnsiColor::Red.on_default().bold(),
         CaseStatus::AwaitingApproval => AnsiColor::Yellow.on_default().bold(),
@@ -84,7 +160,7 @@ pub fn status(status: CaseStatus) -> String {
         CaseStatus::Responding => AnsiColor::Cyan.on_default(),
         CaseStatus::Denied | CaseStatus::Expired | CaseStatus::Shadow => Style::new().dimmed(),
     };
-    format!("{style}{:<17}{style:#}", status.as_str())
+    format!("{style}{:<columns$}{style:#}", status.as_str())
 }
 
 #[cfg(test)]
@@ -100,9 +176,45 @@ mod tests {
             ("a\nb\rc", "a\\u{a}b\\u{d}c"),
             ("evil\u{202e}gpj.exe", "evil\\u{202e}gpj.exe"),
             ("zero\u{200b}width", "zero\\u{200b}width"),
+            ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
+            ("\u{2066}a\u{2069}\u{61c}", "\\u{2066}a\\u{2069}\\u{61c}"),
+            ("two\u{2028}lines", "two\\u{2028}lines"),
+            ("tag\u{e0041}", "tag\\u{e0041}"),
+            ("田中 👩‍", "田中 👩\\u{200d}"),
         ];
         for (text, expected) in table {
             assert_eq!(escape(text), expected);
         }
+    }
+
+    #[test]
+    fn json_is_as_harmless_and_still_the_same() {
+        let hostile = "a\u{1b}[2J \u{9b}2J \u{202e}x \u{e0041} \u{7f} São \"\\ \n";
+        let json = serde_json::to_string_pretty(&[hostile]).unwrap();
+        let printed = escape_json(&json);
+        assert!(
+            !printed.chars().any(|c| c != '\n' && obeyed(c)),
+            "{printed:?}"
+        );
+        assert!(
+            printed.contains("\\u009b") && printed.contains("\\udb40\\udc41"),
+            "{printed}"
+        );
+        let back: [String; 1] = serde_json::from_str(&printed).unwrap();
+        assert_eq!(back, [hostile]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_visibly() {
+        assert_eq!(fit("ana@contoso", 11), "ana@contoso");
+        assert_eq!(fit("ana@contoso", 10), "ana@conto…");
+        assert_eq!(fit("\u{1b}", 6), "\\u{1b}");
+        assert_eq!(fit("\u{1b}x", 6), "\\u{1b…");
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is() {
+        assert!(tolerate(Err(ErrorKind::BrokenPipe.into())).is_ok());
+        assert!(tolerate(Err(ErrorKind::StorageFull.into())).is_err());
     }
 }

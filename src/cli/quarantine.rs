@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Subcommand;
 
-use super::client::Client;
+use super::client::{Client, ClientError};
 use super::output::{self, Format, escape};
 
 /// Rows asked for at a time.
@@ -49,7 +49,9 @@ pub async fn run(command: QuarantineCommand, client: &Client) -> anyhow::Result<
 async fn rows(client: &Client) -> anyhow::Result<Vec<crate::store::QuarantineRow>> {
     let mut rows = Vec::new();
     loop {
-        let after = rows.last().map_or(0, |row: &crate::store::QuarantineRow| row.id);
+        let after = rows
+            .last()
+            .map_or(0, |row: &crate::store::QuarantineRow| row.id);
         let page = client.quarantine(after, PAGE).await?;
         if page.is_empty() {
             return Ok(rows);
@@ -75,21 +77,38 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
             writeln!(
                 out,
                 "{:>5}  {}/{} message {} {place}, {}",
-                row.id, row.hub, row.partition, row.sequence, row.quarantined_at.strftime("%F %T")
+                row.id,
+                escape(&row.hub),
+                escape(&row.partition),
+                row.sequence,
+                row.quarantined_at.strftime("%F %T")
             )?;
             writeln!(out, "       {}", escape(&row.record.reason))?;
             let text = String::from_utf8_lossy(&row.record.bytes);
             let preview: String = text.chars().take(PREVIEW_CHARS).collect();
             writeln!(out, "       {}", escape(&preview))?;
         }
-        writeln!(out, "{} in quarantine. `evictd quarantine retry --all` decodes again.", rows.len())
+        writeln!(
+            out,
+            "{} in quarantine. `evictd quarantine retry --all` decodes again.",
+            rows.len()
+        )
     })
 }
 
 async fn retry(client: &Client, ids: &[i64]) -> anyhow::Result<()> {
     let mut still_bad = 0_usize;
     for id in ids {
-        let outcome = client.retry(*id).await?;
+        let outcome = match client.retry(*id).await {
+            Ok(outcome) => outcome,
+            // Of many one may have been dropped at the bound since they were
+            // listed, or released by somebody else.
+            Err(ClientError::Refused(_)) if ids.len() > 1 => {
+                output::print(|out| writeln!(out, "{id}: no longer in quarantine"))?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         output::print(|out| match &outcome.reason {
             None => writeln!(out, "{id}: {} event(s), released", outcome.events),
             Some(reason) => writeln!(out, "{id}: still does not decode: {}", escape(reason)),

@@ -71,9 +71,16 @@ struct Unread {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let policies = ruleset::load(args.policies.as_deref())?;
     let intel = args.intel.load()?;
-    let mut replay = Replay { policies, intel, memories: HashMap::new(), report: Report::default() };
+    let mut replay = Replay {
+        policies,
+        intel,
+        memories: HashMap::new(),
+        report: Report::default(),
+    };
     for file in &args.files {
-        replay.file(file).with_context(|| file.display().to_string())?;
+        replay
+            .file(file)
+            .with_context(|| file.display().to_string())?;
     }
     match args.format {
         Format::Json => output::json(&replay.report),
@@ -94,7 +101,13 @@ impl Replay {
             return self.read(std::io::stdin().lock(), "standard input");
         }
         let file = File::open(path).context("cannot be read")?;
-        self.read(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
+        let progress = output::progress(file.metadata().map_or(0, |about| about.len()));
+        let read = self.read(
+            BufReader::with_capacity(1 << 20, progress.wrap_read(file)),
+            &path.display().to_string(),
+        );
+        progress.finish_and_clear();
+        read
     }
 
     fn read(&mut self, reader: impl BufRead, name: &str) -> anyhow::Result<()> {
@@ -110,11 +123,13 @@ impl Replay {
         for category in content.passed_over {
             *report.passed_over.entry(category.0).or_default() += 1;
         }
-        report.quarantined.extend(content.quarantined.into_iter().map(|record| Unread {
-            file: name.to_owned(),
-            line: located.line,
-            reason: record.reason,
-        }));
+        report
+            .quarantined
+            .extend(content.quarantined.into_iter().map(|record| Unread {
+                file: name.to_owned(),
+                line: located.line,
+                reason: record.reason,
+            }));
         for (_, event) in content.events {
             report.events += 1;
             let memory = self.memories.entry(event.user().id.clone()).or_default();
@@ -123,9 +138,15 @@ impl Replay {
             for signal in &step.signals {
                 *report.signals.entry(signal.name.to_string()).or_default() += 1;
             }
-            let Some(mut decision) = step.decision else { continue };
+            let Some(mut decision) = step.decision else {
+                continue;
+            };
             // Recorded evidence is judged as if it had just happened.
-            let situation = Situation { now: decision.at, paused: false, acts_last_hour: 0 };
+            let situation = Situation {
+                now: decision.at,
+                paused: false,
+                acts_last_hour: 0,
+            };
             engine::admit(&mut decision, &self.policies, &situation);
             *report.effects.entry(decision.effect.as_str()).or_default() += 1;
             report.protected += u64::from(matches!(decision.admission, Admission::Refused(_)));
@@ -139,13 +160,23 @@ fn print_report(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
         print_decision(out, decision)?;
     }
     for unread in &report.quarantined {
-        writeln!(out, "{}:{}: not decoded: {}", escape(&unread.file), unread.line, escape(&unread.reason))?;
+        writeln!(
+            out,
+            "{}:{}: not decoded: {}",
+            escape(&unread.file),
+            unread.line,
+            escape(&unread.reason)
+        )?;
     }
     let passed_over: u64 = report.passed_over.values().sum();
     writeln!(
         out,
         "{} records: {} events ({} delivered again), {} of other categories, {} not decoded",
-        report.records, report.events, report.duplicates, passed_over, report.quarantined.len()
+        report.records,
+        report.events,
+        report.duplicates,
+        passed_over,
+        report.quarantined.len()
     )?;
     let count = |effect: Effect| report.effects.get(effect.as_str()).copied().unwrap_or(0);
     writeln!(
@@ -175,7 +206,12 @@ pub(super) fn print_decision(out: &mut dyn Write, decision: &Decision) -> std::i
         escape(who)
     )?;
     for signal in &decision.signals {
-        writeln!(out, "    {:<24} {}", escape(signal.name.as_str()), escape(&signal.evidence.to_string()))?;
+        writeln!(
+            out,
+            "    {:<24} {}",
+            escape(signal.name.as_str()),
+            escape(&signal.evidence.to_string())
+        )?;
     }
     for verdict in decision.verdicts.iter().filter(|v| v.rung.is_some()) {
         writeln!(out, "    {}", escape(&policy::explain(verdict)))?;

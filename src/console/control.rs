@@ -3,29 +3,29 @@
 //! Whoever can open the socket may judge; who they are is the peer's user as
 //! the kernel tells it, never what a request claims.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Router, middleware};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
+use super::listen::Bounded;
+use super::peer::{Peer, Unknown};
 use super::socket;
-use crate::model::CaseView;
+use crate::model::{CaseStatus, CaseView};
 use crate::store::{JudgeError, Judgement, OutboxStats, Pause, QuarantineRow, Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -33,10 +33,19 @@ use crate::telemetry::Metrics;
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// A request that takes longer is answered 503; the store may be held up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Cases listed at most.
+/// Connections at once: a handful of people and their scripts.
+const CONNECTIONS_MAX: usize = 32;
+/// Changes under way at once, those whose caller has gone among them.
+const CHANGES_MAX: usize = 64;
+/// Cases looked at and listed at most: what [`Store::cases`] gives.
 const CASES_MAX: usize = 10_000;
-/// Quarantined records listed at most.
-const QUARANTINE_MAX: usize = 1_000;
+/// Cases listed unless asked otherwise.
+const CASES_DEFAULT: usize = 100;
+/// Quarantined records read for one page. Each may have 1 MiB.
+const QUARANTINE_MAX: usize = 100;
+/// Bytes of quarantined records in one page, unless the first alone has more.
+/// JSON makes up to four of each.
+const QUARANTINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What the daemon lends to the console.
 pub struct Desk {
@@ -118,29 +127,22 @@ pub struct Retried {
 }
 
 /// Why a request was not answered as hoped.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// What is wrong.
     pub error: String,
+    /// What may help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone)]
-struct Peer(String);
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(match stream.io().peer_cred() {
-            Ok(credentials) => name_of(credentials.uid()),
-            Err(_) => "unknown".to_owned(),
-        })
-    }
-}
-
-fn name_of(uid: u32) -> String {
-    match User::from_uid(Uid::from_raw(uid)) {
-        Ok(Some(user)) => user.name,
-        _ => format!("uid:{uid}"),
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.error)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n{hint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -155,8 +157,10 @@ impl Control {
     ///
     /// # Errors
     /// When another daemon listens there, or the file system refuses.
-    pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Self> {
-        Ok(Self { listener: socket::listen(path, group)? })
+    pub async fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<Self> {
+        Ok(Self {
+            listener: socket::listen(path, group).await?,
+        })
     }
 
     /// Serves until `stop`.
@@ -165,14 +169,22 @@ impl Control {
     /// When the socket fails.
     pub async fn serve(self, desk: Desk, stop: CancellationToken) -> anyhow::Result<()> {
         let app = router(desk).into_make_service_with_connect_info::<Peer>();
-        axum::serve(self.listener, app)
+        axum::serve(Bounded::new(self.listener, CONNECTIONS_MAX), app)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await?;
         Ok(())
     }
 }
 
-type Shared = State<Arc<Desk>>;
+/// The desk and what keeps its requests apart.
+struct Served {
+    desk: Desk,
+    /// Held while the store and the flag are brought to say the same.
+    pausing: Mutex<()>,
+    changes: Arc<Semaphore>,
+}
+
+type Shared = State<Arc<Served>>;
 
 fn router(desk: Desk) -> Router {
     Router::new()
@@ -186,55 +198,135 @@ fn router(desk: Desk) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/quarantine", get(quarantine))
         .route("/v1/quarantine/{id}/retry", post(retry))
+        .fallback(nothing_here)
         .layer(middleware::from_fn(in_time))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(desk))
+        .with_state(Arc::new(Served {
+            desk,
+            pausing: Mutex::new(()),
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
+        }))
 }
 
 async fn in_time(request: axum::extract::Request, next: middleware::Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(answer) => answer,
-        Err(_) => Fault(StatusCode::SERVICE_UNAVAILABLE, "the store is held up; try again".to_owned())
-            .into_response(),
-    }
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        let error = "the daemon is held up and has not answered in time";
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            .hint("What was asked may still be done: look before asking again.")
+            .into_response()
+    })
+}
+
+async fn nothing_here() -> Fault {
+    Fault::new(StatusCode::NOT_FOUND, "there is no such page")
+        .hint("The daemon may be of another version than this command.")
+}
+
+/// Makes a change to its end, whether or not whoever asked for it waits.
+async fn change<T: Send + 'static>(
+    served: &Served,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    let busy = |_| {
+        Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many changes are under way",
+        )
+    };
+    let place = Arc::clone(&served.changes)
+        .try_acquire_owned()
+        .map_err(busy)?;
+    let task = tokio::spawn(async move {
+        let _place = place;
+        work.await
+    });
+    task.await.unwrap_or_else(|_| {
+        let error = "the daemon could not do it; its log says why";
+        Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, error))
+    })
 }
 
 /// A refusal with its status.
-struct Fault(StatusCode, String);
+#[derive(Debug)]
+struct Fault(StatusCode, Refusal);
+
+impl Fault {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self(status, Refusal { error, hint: None })
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.1.hint = Some(hint.into());
+        self
+    }
+}
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        (self.0, Json(Refusal { error: self.1 })).into_response()
+        (self.0, Json(self.1)).into_response()
     }
 }
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        tracing::warn!(%error, "the console could not use the store");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            .hint("Nothing was changed. `evictd status` says whether the daemon is ready.")
     }
 }
 
 impl From<JudgeError> for Fault {
     fn from(error: JudgeError) -> Self {
-        let status = match &error {
-            JudgeError::NoSuchCase(_) => StatusCode::NOT_FOUND,
-            JudgeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::CONFLICT,
-        };
-        Self(status, error.to_string())
+        let text = error.to_string();
+        let conflict = |hint: String| Self::new(StatusCode::CONFLICT, text.clone()).hint(hint);
+        match error {
+            JudgeError::NoSuchCase(_) => Self::new(StatusCode::NOT_FOUND, text.clone()).hint(
+                "`evictd cases list` shows the cases; an id needs at least four of its digits.",
+            ),
+            JudgeError::Ambiguous { .. } => Self::new(StatusCode::CONFLICT, text.clone()),
+            JudgeError::NothingToJudge { case, .. } => conflict(format!(
+                "`evictd cases show {case}` says what became of it."
+            )),
+            JudgeError::SamePerson { .. } => conflict(
+                "Another person must approve. Under sudo everybody is root: use an own account."
+                    .to_owned(),
+            ),
+            JudgeError::Store(error) => error.into(),
+        }
     }
 }
 
-async fn status(State(desk): Shared) -> Result<Json<Status>, Fault> {
-    let OutboxStats { by_state, quarantined, .. } = desk.store.stats().await?;
-    let unready: Vec<String> =
-        desk.health.unready().into_iter().map(|(c, why)| format!("{c:?}: {why}")).collect();
+impl From<Unknown> for Fault {
+    fn from(unknown: Unknown) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, unknown.to_string())
+            .hint("Nothing was changed: it is always kept who asked.")
+    }
+}
+
+async fn status(State(served): Shared) -> Result<Json<Status>, Fault> {
+    let desk = &served.desk;
+    let OutboxStats {
+        by_state,
+        quarantined,
+        ..
+    } = desk.store.stats().await?;
+    let unready: Vec<String> = desk
+        .health
+        .unready()
+        .into_iter()
+        .map(|(component, why)| format!("{component:?}: {why}"))
+        .collect();
     Ok(Json(Status {
         about: (desk.about)(),
         ready: unready.is_empty(),
         unready,
         paused: desk.store.paused().await?,
-        outbox: by_state.into_iter().map(|(state, n)| (state.as_str().to_owned(), n)).collect(),
+        outbox: by_state
+            .into_iter()
+            .map(|(state, n)| (state.as_str().to_owned(), n))
+            .collect(),
         quarantined,
     }))
 }
@@ -244,66 +336,132 @@ struct Limit {
     limit: Option<usize>,
 }
 
-async fn cases(State(desk): Shared, Query(query): Query<Limit>) -> Result<Json<Vec<CaseView>>, Fault> {
-    let limit = query.limit.unwrap_or(100).min(CASES_MAX);
-    Ok(Json(desk.store.cases(limit).await?))
+/// What needs a human first, then the newest: so a question does not drop off
+/// the end of a list because other cases came after it.
+async fn cases(
+    State(served): Shared,
+    Query(query): Query<Limit>,
+) -> Result<Json<Vec<CaseView>>, Fault> {
+    let mut cases = served.desk.store.cases(CASES_MAX).await?;
+    // Stable: the store gives the newest first.
+    cases.sort_by_key(|case| need(case.status));
+    cases.truncate(query.limit.unwrap_or(CASES_DEFAULT));
+    Ok(Json(cases))
 }
 
-async fn case(State(desk): Shared, Segment(prefix): Segment<String>) -> Result<Json<CaseView>, Fault> {
-    Ok(Json(desk.store.case(&prefix).await?))
+/// How much a case needs a human; the least comes first in a list.
+fn need(status: CaseStatus) -> u8 {
+    match status {
+        CaseStatus::Failed => 0,
+        CaseStatus::Protected => 1,
+        CaseStatus::AwaitingApproval => 2,
+        CaseStatus::Responding => 3,
+        CaseStatus::Contained | CaseStatus::Denied | CaseStatus::Expired | CaseStatus::Shadow => 4,
+    }
+}
+
+async fn case(
+    State(served): Shared,
+    Segment(prefix): Segment<String>,
+) -> Result<Json<CaseView>, Fault> {
+    Ok(Json(served.desk.store.case(&prefix).await?))
 }
 
 async fn approve(
-    State(desk): Shared,
+    State(served): Shared,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Segment(prefix): Segment<String>,
 ) -> Result<Json<CaseView>, Fault> {
-    judge(&desk, &prefix, Judgement::Approve, &peer).await
+    judge(served, prefix, Judgement::Approve, peer).await
 }
 
 async fn deny(
-    State(desk): Shared,
+    State(served): Shared,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Segment(prefix): Segment<String>,
 ) -> Result<Json<CaseView>, Fault> {
-    judge(&desk, &prefix, Judgement::Deny, &peer).await
+    judge(served, prefix, Judgement::Deny, peer).await
 }
 
 async fn judge(
-    desk: &Desk,
-    prefix: &str,
+    served: Arc<Served>,
+    prefix: String,
     judgement: Judgement,
-    peer: &Peer,
+    peer: Peer,
 ) -> Result<Json<CaseView>, Fault> {
-    let case = desk.store.judge(prefix, judgement, &peer.0, Timestamp::now()).await?;
-    tracing::info!(case.id = %case.id, judgement = judgement.as_str(), "judged by a human");
-    desk.wake.notify_one();
-    Ok(Json(case))
+    let by = peer.name().await?;
+    change(&Arc::clone(&served), async move {
+        let desk = &served.desk;
+        let now = Timestamp::now();
+        let case = desk.store.judge(&prefix, judgement, &by, now).await?;
+        tracing::info!(
+            case.id = %case.id,
+            judgement = judgement.as_str(),
+            peer.uid = peer.uid(),
+            "judged by a human"
+        );
+        desk.wake.notify_one();
+        Ok(Json(case))
+    })
+    .await
 }
 
-async fn pause(State(desk): Shared, ConnectInfo(peer): ConnectInfo<Peer>) -> Result<StatusCode, Fault> {
-    // Effects stop at once; then it is made to last.
-    desk.paused.store(true, Ordering::Relaxed);
-    desk.metrics.paused.set(1.0);
-    let pause = Pause { by: peer.0, since: Timestamp::now() };
-    desk.store.set_pause(Some(pause)).await?;
-    tracing::warn!("paused: nothing is done until a resume");
-    Ok(StatusCode::NO_CONTENT)
+async fn pause(
+    State(served): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Fault> {
+    // Effects stop before anything that may fail or wait.
+    served.desk.paused.store(true, Ordering::Relaxed);
+    // A pause is not refused because a directory is down.
+    let by = peer.name().await.unwrap_or_else(|_| peer.number());
+    change(&Arc::clone(&served), async move {
+        let _alone = served.pausing.lock().await;
+        let desk = &served.desk;
+        // Once more: a resume may have ended in between.
+        desk.paused.store(true, Ordering::Relaxed);
+        desk.metrics.paused.set(1.0);
+        tracing::warn!(
+            peer.uid = peer.uid(),
+            "paused: nothing is done until a resume"
+        );
+        // Who paused first is kept.
+        if desk.store.paused().await?.is_none() {
+            let since = Timestamp::now();
+            desk.store.set_pause(Some(Pause { by, since })).await?;
+        }
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
-async fn resume(State(desk): Shared) -> Result<StatusCode, Fault> {
-    desk.store.set_pause(None).await?;
-    desk.paused.store(false, Ordering::Relaxed);
-    desk.metrics.paused.set(0.0);
-    desk.wake.notify_one();
-    tracing::warn!("resumed");
-    Ok(StatusCode::NO_CONTENT)
+async fn resume(
+    State(served): Shared,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<StatusCode, Fault> {
+    change(&Arc::clone(&served), async move {
+        let _alone = served.pausing.lock().await;
+        let desk = &served.desk;
+        desk.store.set_pause(None).await?;
+        desk.paused.store(false, Ordering::Relaxed);
+        desk.metrics.paused.set(0.0);
+        desk.wake.notify_one();
+        tracing::warn!(peer.uid = peer.uid(), "resumed");
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
-async fn reload(State(desk): Shared) -> Result<StatusCode, Fault> {
-    match (desk.reload)() {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(error) => Err(Fault(StatusCode::UNPROCESSABLE_ENTITY, error)),
+async fn reload(State(served): Shared) -> Result<StatusCode, Fault> {
+    // It reads and compiles files.
+    let reloaded = tokio::task::spawn_blocking(move || (served.desk.reload)()).await;
+    match reloaded {
+        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
+        Ok(Err(error)) => Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, error)
+            .hint("What served before goes on serving.")),
+        Err(_) => Err(Fault::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the reload failed; the daemon's log says why",
+        )),
     }
 }
 
@@ -314,24 +472,44 @@ struct After {
 }
 
 async fn quarantine(
-    State(desk): Shared,
+    State(served): Shared,
     Query(query): Query<After>,
 ) -> Result<Json<Vec<QuarantineRow>>, Fault> {
-    let limit = query.limit.unwrap_or(100).min(QUARANTINE_MAX);
-    Ok(Json(desk.store.quarantine(query.after.unwrap_or(0), limit).await?))
+    let limit = query.limit.unwrap_or(QUARANTINE_MAX).min(QUARANTINE_MAX);
+    let after = query.after.unwrap_or(0);
+    let rows = served.desk.store.quarantine(after, limit).await?;
+    Ok(Json(page(rows)))
 }
 
-async fn retry(State(desk): Shared, Segment(id): Segment<i64>) -> Result<Json<Retried>, Fault> {
-    (desk.retry)(id).await.map(Json).map_err(|error| Fault(StatusCode::NOT_FOUND, error))
+/// The first rows, as many as fit a page and at least one: whoever asks for
+/// what is beyond the last of them misses none.
+fn page(rows: Vec<QuarantineRow>) -> Vec<QuarantineRow> {
+    let mut bytes = 0_usize;
+    rows.into_iter()
+        .enumerate()
+        .take_while(|(i, row)| {
+            bytes += row.record.bytes.len();
+            *i == 0 || bytes <= QUARANTINE_BYTES_MAX
+        })
+        .map(|(_, row)| row)
+        .collect()
+}
+
+async fn retry(State(served): Shared, Segment(id): Segment<i64>) -> Result<Json<Retried>, Fault> {
+    let none = |error: String| {
+        Fault::new(StatusCode::NOT_FOUND, error)
+            .hint("`evictd quarantine list` shows what is there.")
+    };
+    if id < 1 {
+        return Err(none(format!("no quarantined record {id}")));
+    }
+    let retried = (served.desk.retry)(id);
+    change(
+        &served,
+        async move { retried.await.map(Json).map_err(none) },
+    )
+    .await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_has_a_name_and_a_stranger_a_number() {
-        assert_eq!(name_of(0), "root");
-        assert_eq!(name_of(3_999_999_999), "uid:3999999999");
-    }
-}
+mod tests;

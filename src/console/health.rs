@@ -47,13 +47,20 @@ impl Health {
 
     /// The pipeline lives.
     pub fn beat(&self, now: Timestamp) {
-        self.last_beat.store(now.as_millisecond(), Ordering::Relaxed);
+        self.last_beat
+            .store(now.as_millisecond(), Ordering::Relaxed);
     }
 
     /// Whether the pipeline's heart has beaten lately.
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        let silent = now.as_millisecond() - self.last_beat.load(Ordering::Relaxed);
-        silent <= i64::try_from(HEARTBEAT_MAX.as_millis()).unwrap_or(i64::MAX)
+        self.silent_for(now) <= HEARTBEAT_MAX
+    }
+
+    /// How long ago the pipeline's heart last beat. Negative for a moment when
+    /// the clock was set back; the next beat mends it.
+    pub fn silent_for(&self, now: Timestamp) -> SignedDuration {
+        let last_beat = self.last_beat.load(Ordering::Relaxed);
+        SignedDuration::from_millis(now.as_millisecond().saturating_sub(last_beat))
     }
 
     /// Reports a component; `reason` says why it is not ready.
@@ -69,7 +76,10 @@ impl Health {
     /// What is not ready, and why; empty when everything is.
     pub fn unready(&self) -> Vec<(Component, String)> {
         let unready = self.unready.lock().unwrap_or_else(PoisonError::into_inner);
-        unready.iter().map(|(component, reason)| (*component, reason.clone())).collect()
+        unready
+            .iter()
+            .map(|(component, reason)| (*component, reason.clone()))
+            .collect()
     }
 }
 
@@ -91,7 +101,10 @@ mod tests {
         health.set_ready(Component::Receivers, false, "insights/0 is not attached");
         assert_eq!(
             health.unready(),
-            [(Component::Receivers, "insights/0 is not attached".to_owned())]
+            [(
+                Component::Receivers,
+                "insights/0 is not attached".to_owned()
+            )]
         );
     }
 }

@@ -10,4 +10,6 @@
 pub mod control;
 pub mod health;
 pub mod pages;
+mod listen;
+mod peer;
 mod socket;

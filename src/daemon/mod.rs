@@ -4,9 +4,10 @@
 //! lists, the store, the credential, the ports. Then receivers → pipeline →
 //! responder → console run until a signal, or until one of them ends early,
 //! which stops the rest and the process non-zero. Stopping goes the same way,
-//! each stage draining into the next, within [`STOP_WITHIN`].
+//! each stage draining into the next, within 10 s.
 
 mod reload;
+mod stage;
 mod systemd;
 
 use std::net::SocketAddr;
@@ -14,17 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use azure_core::credentials::TokenCredential;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::reload::Serving;
+use self::stage::Stage;
 use crate::config::{Config, VERSION};
 use crate::console::control::{About, Control, Desk, Partition, Retried};
 use crate::console::health::{Component, Health};
@@ -69,48 +70,6 @@ struct Stages {
     console: Stage,
 }
 
-/// One task and what stops it.
-#[derive(Debug)]
-struct Stage {
-    name: &'static str,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Stage {
-    fn spawn<F>(name: &'static str, stop: CancellationToken, work: F) -> Self
-    where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        Self { name, stop, task: tokio::spawn(work) }
-    }
-
-    /// Ends when the task does, which is early: nobody told it to.
-    async fn ends_early(&mut self) -> anyhow::Error {
-        match (&mut self.task).await {
-            Ok(Ok(())) => anyhow!("{} ended without being told to", self.name),
-            Ok(Err(error)) => error.context(format!("{} failed", self.name)),
-            Err(error) => anyhow!("{} panicked: {error}", self.name),
-        }
-    }
-
-    /// Tells the task to stop and gives it some time to drain.
-    async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        self.stop.cancel();
-        let abort = self.task.abort_handle();
-        match tokio::time::timeout(within, self.task).await {
-            Ok(Ok(ended)) => ended.with_context(|| format!("{} failed while stopping", self.name)),
-            // Cancelled or panicked: it is gone, and what it held is in the store.
-            Ok(Err(error)) if error.is_panic() => bail!("{} panicked: {error}", self.name),
-            Ok(Err(_)) => Ok(()),
-            Err(_) => {
-                abort.abort();
-                bail!("{} did not drain within {} s", self.name, within.as_secs())
-            }
-        }
-    }
-}
-
 impl Daemon {
     /// Starts every stage.
     ///
@@ -121,7 +80,11 @@ impl Daemon {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let health = Arc::new(Health::new(Timestamp::now()));
-        let serving = Arc::new(Serving::load(&config, Arc::clone(&health), Arc::clone(&metrics))?);
+        let serving = Arc::new(Serving::load(
+            &config,
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        )?);
         let http = http_client(config.graph.ca_file.as_deref())?;
         let credential = credential(&config, http.clone())?;
         let endpoint = config.graph.endpoint.parse().context("graph.endpoint")?;
@@ -133,11 +96,8 @@ impl Daemon {
         let store = Store::open(&config.state)
             .await
             .with_context(|| format!("state: {}", config.state.display()))?;
-        let control = Control::bind(&config.control.socket, config.control.group.as_deref())?;
-        let released = store.release_claims(Timestamp::now()).await?;
-        if released > 0 {
-            tracing::info!(actions = released, "actions that were on the wire when the last run ended are sent again");
-        }
+        let control =
+            Control::bind(&config.control.socket, config.control.group.as_deref()).await?;
         let paused = store.paused().await?.is_some();
         metrics.paused.set(f64::from(u8::from(paused)));
         health.set_ready(Component::Store, true, "");
@@ -153,7 +113,11 @@ impl Daemon {
             serving: Arc::clone(&serving),
         };
         let stages = parts.spawn(credential, graph, listener, control).await?;
-        Ok(Self { http: address, serving, stages })
+        Ok(Self {
+            http: address,
+            serving,
+            stages,
+        })
     }
 
     /// Where health and metrics are served.
@@ -171,7 +135,12 @@ impl Daemon {
 
     /// Ends when a stage ends early, with the reason.
     pub async fn failure(&mut self) -> anyhow::Error {
-        let Stages { receivers, pipeline, responder, console } = &mut self.stages;
+        let Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        } = &mut self.stages;
         tokio::select! {
             error = receivers.ends_early() => error,
             error = pipeline.ends_early() => error,
@@ -189,7 +158,12 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + STOP_WITHIN;
         let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
-        let Stages { receivers, pipeline, responder, console } = self.stages;
+        let Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        } = self.stages;
         let mut outcome = Ok(());
         // The receivers hold the only senders; when they are gone the pipeline
         // finishes what the channel still holds and ends.
@@ -226,7 +200,11 @@ impl Parts {
         let positions = self.store.positions().await?;
         let positions = positions
             .into_iter()
-            .map(|p| Source { hub: p.hub, partition: p.partition, sequence: p.sequence })
+            .map(|p| Source {
+                hub: p.hub,
+                partition: p.partition,
+                sequence: p.sequence,
+            })
             .collect();
         let inlet = Inlet {
             config: Arc::new(self.config.event_hubs.clone()),
@@ -266,8 +244,17 @@ impl Parts {
             Ok(())
         });
         let stop = token();
-        let console = Stage::spawn("console", stop.clone(), self.console(listener, control, ask, stop));
-        Ok(Stages { receivers, pipeline, responder, console })
+        let console = Stage::spawn(
+            "console",
+            stop.clone(),
+            self.console(listener, control, ask, stop),
+        );
+        Ok(Stages {
+            receivers,
+            pipeline,
+            responder,
+            console,
+        })
     }
 
     /// The pages, the control socket, the watchdog and the gauges that age.
@@ -278,13 +265,8 @@ impl Parts {
         ask: mpsc::Sender<Request>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let pages = pages::router(Arc::clone(&self.health), Arc::clone(&self.metrics));
-        let serve_pages = {
-            let stop = stop.clone();
-            axum::serve(listener, pages)
-                .with_graceful_shutdown(async move { stop.cancelled().await })
-                .into_future()
-        };
+        let health = Arc::clone(&self.health);
+        let serve_pages = pages::serve(listener, health, Arc::clone(&self.metrics), stop.clone());
         let tick = tick(
             Arc::clone(&self.board),
             Arc::clone(&self.health),
@@ -315,7 +297,11 @@ impl Parts {
                 since,
                 http: http.clone(),
                 policy_set: policies.borrow().hash.to_string(),
-                partitions: board.snapshot(Timestamp::now()).into_iter().map(shown).collect(),
+                partitions: board
+                    .snapshot(Timestamp::now())
+                    .into_iter()
+                    .map(shown)
+                    .collect(),
             }),
             retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
             reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
@@ -336,12 +322,15 @@ fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
 async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, String> {
     let stopping = || "the daemon is stopping".to_owned();
     let (reply, answer) = oneshot::channel();
-    ask.send(Request::Retry { id, reply }).await.map_err(|_| stopping())?;
+    ask.send(Request::Retry { id, reply })
+        .await
+        .map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())?
 }
 
 async fn tick(board: Arc<LagBoard>, health: Arc<Health>, hubs: usize, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
+    let mut told = String::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -349,8 +338,27 @@ async fn tick(board: Arc<LagBoard>, health: Arc<Health>, hubs: usize, stop: Canc
                 let now = Timestamp::now();
                 board.publish(now);
                 report(&board, &health, hubs, now);
+                tell(&health, &mut told);
             }
         }
+    }
+}
+
+/// Tells systemd, and so `systemctl status`, when readiness changes.
+fn tell(health: &Health, told: &mut String) {
+    let unready: Vec<String> = health
+        .unready()
+        .into_iter()
+        .map(|(component, reason)| format!("{component:?}: {reason}"))
+        .collect();
+    let status = if unready.is_empty() {
+        "reading and judging".to_owned()
+    } else {
+        format!("not ready: {}", unready.join("; "))
+    };
+    if *told != status {
+        systemd::status(&status);
+        *told = status;
     }
 }
 
@@ -362,7 +370,11 @@ fn report(board: &LagBoard, health: &Health, hubs: usize, now: Timestamp) {
     let attached = board.health();
     match attached {
         Ok(()) if known.len() == hubs => health.set_ready(Component::Receivers, true, ""),
-        Ok(()) => health.set_ready(Component::Receivers, false, "asking Event Hubs for the partitions"),
+        Ok(()) => health.set_ready(
+            Component::Receivers,
+            false,
+            "asking Event Hubs for the partitions",
+        ),
         Err(reason) => health.set_ready(Component::Receivers, false, &reason),
     }
 }
@@ -372,8 +384,11 @@ fn credential(config: &Config, http: reqwest::Client) -> anyhow::Result<Arc<Cred
         Some(authority) => Some(authority.parse().context("graph.authority")?),
         None => None,
     };
-    let authority = Authority { tenant_id: Some(config.tenant.clone()), host };
-    Credential::new(config.credential.clone(), authority, http).context("credential")
+    let authority = Authority {
+        tenant_id: Some(config.tenant.clone()),
+        host,
+    };
+    Ok(Credential::new(config.credential.clone(), authority, http)?)
 }
 
 /// `evictd run`: starts, obeys signals, stops.
@@ -385,7 +400,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let summary = config.to_string();
-    let mut daemon = Daemon::start(config).await?;
+    let mut daemon = Daemon::start(config).await.context("cannot start")?;
     tracing::info!(version = VERSION, http = %daemon.http(), "evictd runs: {summary}");
     systemd::ready(&summary);
     let failure = loop {

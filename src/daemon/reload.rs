@@ -24,7 +24,11 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Loads for the first time.
-    pub(super) fn load(config: &Config, health: Arc<Health>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        config: &Config,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let policies = ruleset::load(config.policies.as_deref())?;
         let intel = config.intel.load()?;
         let serving = Self {
@@ -50,7 +54,9 @@ impl Serving {
     pub(super) fn reload(&self) -> anyhow::Result<()> {
         match self.read() {
             Ok((policies, intel)) => {
-                self.metrics.policy_set(&self.policies.borrow().hash).set(0.0);
+                self.metrics
+                    .policy_set(&self.policies.borrow().hash)
+                    .set(0.0);
                 self.policies.send_replace(Arc::new(policies));
                 self.intel.send_replace(Arc::new(intel));
                 self.metrics.policy_reloads("ok").increment(1);
@@ -72,7 +78,10 @@ impl Serving {
     }
 
     fn read(&self) -> anyhow::Result<(PolicySet, Intel)> {
-        Ok((ruleset::load(self.config.policies.as_deref())?, self.config.intel.load()?))
+        Ok((
+            ruleset::load(self.config.policies.as_deref())?,
+            self.config.intel.load()?,
+        ))
     }
 
     fn publish(&self) {
@@ -86,11 +95,16 @@ impl Serving {
         let intel = self.intel.borrow();
         let lists = [
             ("tor_exits", intel.tor_exits.as_ref().map(|list| list.len())),
-            ("hosting_asns", intel.hosting_asns.as_ref().map(|list| list.len())),
+            (
+                "hosting_asns",
+                intel.hosting_asns.as_ref().map(|list| list.len()),
+            ),
             ("vpn_asns", intel.vpn_asns.as_ref().map(|list| list.len())),
         ];
         for (list, entries) in lists {
-            self.metrics.intel_entries(list).set(entries.unwrap_or(0) as f64);
+            self.metrics
+                .intel_entries(list)
+                .set(entries.unwrap_or(0) as f64);
             if entries.is_none() {
                 tracing::warn!(list, "no such list is configured: its signals stay silent");
             }

@@ -23,6 +23,10 @@ pub(super) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// `STATUS=`.
+pub(super) fn status(text: &str) {
+    notify(&[NotifyState::Status(text)]);
+}
 
 /// `RELOADING=1` with the monotonic stamp that `Type=notify-reload` asks for.
 pub(super) fn reloading() {
@@ -34,7 +38,10 @@ pub(super) fn reloading() {
 
 /// `STOPPING=1`.
 pub(super) fn stopping() {
-    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: draining what was received")]);
+    notify(&[
+        NotifyState::Stopping,
+        NotifyState::Status("stopping: draining what was received"),
+    ]);
 }
 
 /// Pings the watchdog at half its period while the pipeline lives. A pipeline

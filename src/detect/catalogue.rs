@@ -100,7 +100,13 @@ const fn risk(
     default_weight: u8,
     summary: &'static str,
 ) -> SignalSpec {
-    signal(name, Family::MicrosoftRisk, technique, default_weight, summary)
+    signal(
+        name,
+        Family::MicrosoftRisk,
+        technique,
+        default_weight,
+        summary,
+    )
 }
 
 /// Every signal with a name of its own. Risk types that Microsoft adds later
@@ -114,67 +120,102 @@ pub const CATALOGUE: &[SignalSpec] = &[
     SESSION_CLIENT_CHANGE,
     SESSION_TWO_COUNTRIES,
     // #38.
-    risk("risk.adminConfirmedUserCompromised", "T1078.004",
+    risk(
+        "risk.adminConfirmedUserCompromised",
+        "T1078.004",
         100,
         "An administrator confirmed the user compromised",
     ),
-    risk("risk.attemptedPrtAccess", "T1528",
+    risk(
+        "risk.attemptedPrtAccess",
+        "T1528",
         90,
         "Somebody tried to read the primary refresh token",
     ),
-    risk("risk.attackerinTheMiddle", "T1557",
+    risk(
+        "risk.attackerinTheMiddle",
+        "T1557",
         85,
         "The session passed through a known phishing proxy",
     ),
-    risk("risk.tokenIssuerAnomaly", "T1606.002",
+    risk(
+        "risk.tokenIssuerAnomaly",
+        "T1606.002",
         80,
         "The SAML token issuer is likely compromised",
     ),
-    risk("risk.investigationsThreatIntelligence", "T1078.004",
+    risk(
+        "risk.investigationsThreatIntelligence",
+        "T1078.004",
         75,
         "Microsoft's analysts know the pattern",
     ),
-    risk("risk.maliciousIPAddress", "T1078.004",
+    risk(
+        "risk.maliciousIPAddress",
+        "T1078.004",
         70,
         "The address is known for attacks",
     ),
-    risk("risk.passwordSpray", "T1110.003",
+    risk(
+        "risk.passwordSpray",
+        "T1110.003",
         70,
         "A password spray against the user succeeded",
     ),
-    risk("risk.leakedCredentials", "T1589.001",
+    risk(
+        "risk.leakedCredentials",
+        "T1589.001",
         65,
         "The user's password was found in a leak",
     ),
-    risk("risk.anonymizedIPAddress", "T1090.003",
+    risk(
+        "risk.anonymizedIPAddress",
+        "T1090.003",
         60,
         "The address belongs to an anonymiser",
     ),
-    risk("risk.anomalousToken", "T1550.001",
+    risk(
+        "risk.anomalousToken",
+        "T1550.001",
         55,
         "The token is unusual; noisy by design, never alone",
     ),
-    risk("risk.riskyIPAddress", "T1090",
+    risk(
+        "risk.riskyIPAddress",
+        "T1090",
         50,
         "Defender for Cloud Apps calls the address risky",
     ),
-    risk("risk.suspiciousBrowser", "T1078.004",
+    risk(
+        "risk.suspiciousBrowser",
+        "T1078.004",
         50,
         "One browser signed in for several tenants",
     ),
-    risk("risk.mcasImpossibleTravel", "T1078.004",
+    risk(
+        "risk.mcasImpossibleTravel",
+        "T1078.004",
         40,
         "Defender for Cloud Apps saw impossible travel",
     ),
-    risk("risk.unlikelyTravel", "T1078.004",
+    risk(
+        "risk.unlikelyTravel",
+        "T1078.004",
         30,
         "Identity Protection saw unlikely travel",
     ),
-    risk("risk.unfamiliarFeatures", "T1078.004",
+    risk(
+        "risk.unfamiliarFeatures",
+        "T1078.004",
         25,
         "The sign-in's properties are new for the user",
     ),
-    risk("risk.newCountry", "T1078.004", 20, "The country is new for the user"),
+    risk(
+        "risk.newCountry",
+        "T1078.004",
+        20,
+        "The country is new for the user",
+    ),
 ];
 
 /// The metric label of a signal: its name where the catalogue has it, else

@@ -19,6 +19,8 @@ pub mod intel;
 
 pub use catalogue::{CATALOGUE, SignalSpec, metric_label};
 
+use jiff::Timestamp;
+
 use self::intel::Intel;
 use crate::model::{
     Event, Evidence, Footprint, NetworkClass, Prefix, RecordId, Sighting, SignIn, Signal,
@@ -74,6 +76,12 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// Whether the footprint is the same network and the same client: most
+    /// are, and there is nothing to compare.
+    fn is_like(&self, footprint: &Footprint) -> bool {
+        self.prefix.is_some() && self.prefix == footprint.prefix && self.client == footprint.client
+    }
+
     fn sighting(&self) -> Sighting {
         Sighting {
             at: self.sign_in.at,
@@ -115,22 +123,17 @@ struct End<'a> {
     interactive: bool,
 }
 
-impl<'a> Pair<'a> {
-    /// The footprint's nearer end in time and the event. Where the event lies
-    /// inside the footprint's slot, the slot counts as earlier.
-    fn new(seen: &'a Seen<'_>, footprint: &'a Footprint) -> Self {
-        let here = End {
+impl<'a> End<'a> {
+    fn of_event(seen: &'a Seen<'_>) -> Self {
+        Self {
             sighting: seen.sighting(),
             client: seen.client.as_deref(),
             interactive: seen.sign_in.interactive,
-        };
-        let footprint_is_later = footprint.first > seen.sign_in.at;
-        let at = if footprint_is_later {
-            footprint.first
-        } else {
-            footprint.last.min(seen.sign_in.at)
-        };
-        let there = End {
+        }
+    }
+
+    fn of_footprint(footprint: &'a Footprint, at: Timestamp) -> Self {
+        Self {
             sighting: Sighting {
                 at,
                 place: footprint.place.clone(),
@@ -140,20 +143,41 @@ impl<'a> Pair<'a> {
             },
             client: footprint.client.as_deref(),
             interactive: footprint.interactive,
-        };
-        if footprint_is_later {
+        }
+    }
+}
+
+impl<'a> Pair<'a> {
+    /// The comparisons of a footprint with the event: the footprint's nearest
+    /// known time before the event, and its nearest known time after it. A
+    /// footprint that spans the event, or coincides with it, is on both sides.
+    fn of(seen: &'a Seen<'_>, footprint: &'a Footprint) -> impl Iterator<Item = Self> {
+        let at = seen.sign_in.at;
+        let before = (footprint.first <= at).then(|| {
+            let nearest = if footprint.last <= at {
+                footprint.last
+            } else {
+                footprint.first
+            };
             Self {
-                earlier: here,
-                later: there,
-                record: &footprint.last_record,
-            }
-        } else {
-            Self {
-                earlier: there,
-                later: here,
+                earlier: End::of_footprint(footprint, nearest),
+                later: End::of_event(seen),
                 record: &seen.sign_in.record,
             }
-        }
+        });
+        let after = (footprint.last >= at).then(|| {
+            let nearest = if footprint.first >= at {
+                footprint.first
+            } else {
+                footprint.last
+            };
+            Self {
+                earlier: End::of_event(seen),
+                later: End::of_footprint(footprint, nearest),
+                record: &footprint.last_record,
+            }
+        });
+        before.into_iter().chain(after)
     }
 
     fn seconds(&self) -> i64 {

@@ -19,8 +19,10 @@ pub(super) fn detect(seen: &Seen<'_>, memory: &UserMemory, signals: &mut Vec<Sig
     };
     // Newest first, so that the evidence names the nearest earlier end.
     for footprint in memory.footprints.iter().rev() {
-        if footprint.session.as_ref() == Some(session) {
-            judge(session, &Pair::new(seen, footprint), signals);
+        if footprint.session.as_ref() == Some(session) && !seen.is_like(footprint) {
+            for pair in Pair::of(seen, footprint) {
+                judge(session, &pair, signals);
+            }
         }
     }
 }
@@ -187,6 +189,23 @@ mod tests {
         assert_eq!(
             step.texts(),
             ["session s1 changed client: Edge on Windows → Chrome on Linux"]
+        );
+    }
+
+    #[test]
+    fn two_halves_of_the_same_instant_are_compared_both_ways() {
+        let mut names = Vec::new();
+        for order in [[PARIS, HOSTING_ASHBURN], [HOSTING_ASHBURN, PARIS]] {
+            let mut story = Story::new();
+            story.sign_in(0, order[0]).session("s1").done();
+            let mut found = story.sign_in(0, order[1]).session("s1").names();
+            found.sort();
+            names.push(found);
+        }
+        assert_eq!(names[0], names[1]);
+        assert!(
+            names[0].contains(&"session_hosting".to_owned()),
+            "{names:?}"
         );
     }
 

@@ -29,7 +29,9 @@ pub(super) fn detect(seen: &Seen<'_>, memory: &UserMemory, signals: &mut Vec<Sig
     let mut found: Vec<(i64, Signal)> = memory
         .footprints
         .iter()
-        .filter_map(|footprint| judge(&Pair::new(seen, footprint)))
+        .filter(|footprint| !seen.is_like(footprint))
+        .flat_map(|footprint| Pair::of(seen, footprint))
+        .filter_map(|pair| judge(&pair))
         .collect();
     // Of several earlier ends the fastest journey is the clearest evidence;
     // `raise` keeps the first of an identity.

@@ -14,6 +14,7 @@ use crate::model::Event;
 
 pub mod entra;
 pub mod eventhub;
+mod pieces;
 pub mod recorded;
 
 /// One message read from a partition and decoded.

@@ -111,12 +111,19 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let narrator = Narrator::new(args.format == Format::Text);
     let mut people = scenario::staff();
     people.push(scenario::break_glass());
-    let lab = Lab::start(directory, &people, PARTITIONS).await.context("starting the lab")?;
+    let lab = Lab::start(directory, &people, PARTITIONS)
+        .await
+        .context("starting the lab")?;
     narrator.opening(&lab, people.len());
     let mut daemon = Daemon::start(&lab, directory).await?;
     narrator.daemon_is_up(&daemon.log);
     let summary = play(&lab, &mut daemon, &narrator, &people[..people.len() - 1]).await?;
-    narrator.closing(&summary.failures, summary.contained.len(), summary.queued.len(), summary.protected.len());
+    narrator.closing(
+        &summary.failures,
+        summary.contained.len(),
+        summary.queued.len(),
+        summary.protected.len(),
+    );
     if args.format == Format::Json {
         output::json(&summary)?;
     }
@@ -146,7 +153,11 @@ async fn play(
     let broken = scenario::with_a_broken_record(staff, Timestamp::now());
     lab.publish(&broken);
     let published = (morning.len() + broken.len()) as u64;
-    daemon.wait_for("the morning's records", |counts| counts.records >= published).await?;
+    daemon
+        .wait_for("the morning's records", |counts| {
+            counts.records >= published
+        })
+        .await?;
     narrator.morning(morning.len(), started.elapsed());
     let mut scripted = published;
     for act in scenario::acts(staff, Timestamp::now()) {
@@ -157,6 +168,10 @@ async fn play(
         for record in &act.records {
             lab.publish(std::slice::from_ref(record));
         }
+        // The case is told once all of the act is judged.
+        daemon
+            .wait_for(act.title, |counts| counts.records >= scripted)
+            .await?;
         let case = daemon.outcome_of(&act).await?;
         judge(lab, &act, case.as_ref(), &mut summary);
         narrator.case(lab, case.as_ref());
@@ -209,7 +224,10 @@ fn judge(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
         ));
     }
     if let Some(seconds) = case.and_then(|case| {
-        case.actions.iter().filter_map(|action| action.event_to_acknowledged_seconds).reduce(f64::min)
+        case.actions
+            .iter()
+            .filter_map(|action| action.event_to_acknowledged_seconds)
+            .reduce(f64::min)
     }) {
         summary.seconds.insert(who, seconds);
     }
@@ -224,14 +242,38 @@ fn is_revoked(lab: &Lab, person: &Person) -> bool {
 
 /// What must hold of the whole, beside each act's outcome.
 fn expect(summary: &mut Summary, published: u64, scripted: u64, calls: &[super::graph::Call]) {
-    let revoked = calls.iter().filter(|c| c.path.ends_with("/revokeSignInSessions")).count();
+    let revoked = calls
+        .iter()
+        .filter(|c| c.path.ends_with("/revokeSignInSessions"))
+        .count();
     let checks = [
-        (summary.records == scripted, format!("{} records read, {scripted} were sent", summary.records)),
-        (summary.events + summary.quarantined == summary.records, "events and quarantine do not add up".to_owned()),
-        (summary.quarantined == 1, format!("{} records in quarantine, expected 1", summary.quarantined)),
-        (summary.duplicates > published / 40, format!("{} duplicates recognised of one in 30", summary.duplicates)),
-        (revoked == summary.contained.len(), format!("{revoked} revokes for {} contained", summary.contained.len())),
-        (summary.graph.throttled == 0, format!("{} answers 429", summary.graph.throttled)),
+        (
+            summary.records == scripted,
+            format!("{} records read, {scripted} were sent", summary.records),
+        ),
+        (
+            summary.events + summary.quarantined == summary.records,
+            "events and quarantine do not add up".to_owned(),
+        ),
+        (
+            summary.quarantined == 1,
+            format!("{} records in quarantine, expected 1", summary.quarantined),
+        ),
+        (
+            summary.duplicates > published / 40,
+            format!("{} duplicates recognised of one in 30", summary.duplicates),
+        ),
+        (
+            revoked == summary.contained.len(),
+            format!(
+                "{revoked} revokes for {} contained",
+                summary.contained.len()
+            ),
+        ),
+        (
+            summary.graph.throttled == 0,
+            format!("{} answers 429", summary.graph.throttled),
+        ),
     ];
     for (holds, failure) in checks {
         if !holds {
@@ -275,7 +317,12 @@ impl Daemon {
             .spawn()
             .context("starting the daemon")?;
         let client = Client::new(lab.socket());
-        let mut daemon = Self { child, client, http: String::new(), log };
+        let mut daemon = Self {
+            child,
+            client,
+            http: String::new(),
+            log,
+        };
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Ok(status) = daemon.client.status().await
@@ -290,14 +337,21 @@ impl Daemon {
             }
             if Instant::now() > deadline {
                 let said = std::fs::read_to_string(&daemon.log).unwrap_or_default();
-                bail!("the daemon was not ready within {} s; it said:\n{said}", PATIENCE.as_secs());
+                bail!(
+                    "the daemon was not ready within {} s; it said:\n{said}",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
     /// Asks `/metrics` until the counts are as wanted.
-    async fn wait_for(&self, what: &str, holds: impl Fn(&Counts) -> bool) -> anyhow::Result<Counts> {
+    async fn wait_for(
+        &self,
+        what: &str,
+        holds: impl Fn(&Counts) -> bool,
+    ) -> anyhow::Result<Counts> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let url = format!("http://{}/metrics", self.http);
@@ -306,7 +360,10 @@ impl Daemon {
                 return Ok(counts);
             }
             if Instant::now() > deadline {
-                bail!("{what} were not judged within {} s: {counts:?}", PATIENCE.as_secs());
+                bail!(
+                    "{what} were not judged within {} s: {counts:?}",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(POLL).await;
         }
@@ -323,7 +380,9 @@ impl Daemon {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let cases = self.client.cases(1_000).await?;
-            let case = cases.into_iter().find(|case| case.user.id.as_str() == act.person.id);
+            let case = cases
+                .into_iter()
+                .find(|case| case.user.id.as_str() == act.person.id);
             let ended = case.as_ref().is_some_and(|case| case.status == wanted);
             if ended || Instant::now() > deadline {
                 return Ok(match case {
@@ -355,7 +414,9 @@ impl Counts {
     fn parse(text: &str) -> Self {
         let mut counts = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((series, value)) = line.rsplit_once(' ') else { continue };
+            let Some((series, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
             let value = value.parse::<f64>().unwrap_or(0.0) as u64;
             let label = |name: &str| {
                 series
@@ -373,10 +434,14 @@ impl Counts {
                 "evictd_duplicates_total" => counts.duplicates = value,
                 "evictd_quarantined_total" => counts.quarantined = value,
                 "evictd_signals_total" => {
-                    counts.signals.extend(label("signal").map(|signal| (signal, value)));
+                    counts
+                        .signals
+                        .extend(label("signal").map(|signal| (signal, value)));
                 }
                 "evictd_decisions_total" => {
-                    counts.decisions.extend(label("effect").map(|effect| (effect, value)));
+                    counts
+                        .decisions
+                        .extend(label("effect").map(|effect| (effect, value)));
                 }
                 _ => {}
             }

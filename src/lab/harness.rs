@@ -20,7 +20,7 @@ use super::records::{HOSTING, Person, TENANT, TOR_EXIT, envelope};
 /// The lab's one event hub.
 pub const HUB: &str = "insights-logs-signin";
 /// The daemon's app registration.
-const CLIENT_ID: Uuid = Uuid::from_u128(0x0e71_c7d0_0000_4000_8000_0000_0000_0001);
+pub const CLIENT_ID: Uuid = Uuid::from_u128(0x0e71_c7d0_0000_4000_8000_0000_0000_0001);
 const CLIENT_SECRET: &str = "lab-only-secret";
 /// What the daemon may do in the lab's tenant, and no more (graph.md).
 const ROLES: [&str; 2] = ["User.RevokeSessions.All", "IdentityRiskyUser.ReadWrite.All"];
@@ -58,7 +58,11 @@ impl Lab {
     ///
     /// # Errors
     /// When a port or a file cannot be had.
-    pub async fn start(directory: &Path, people: &[Person], partitions: usize) -> anyhow::Result<Self> {
+    pub async fn start(
+        directory: &Path,
+        people: &[Person],
+        partitions: usize,
+    ) -> anyhow::Result<Self> {
         let pki = Pki::generate().context("the lab's certificates")?;
         let pem = pki.write_to(directory)?;
         let tls = pki.server_config()?;
@@ -70,13 +74,21 @@ impl Lab {
         })
         .await?;
         let entra = Arc::new(entra);
-        let options = GraphOptions { tls: Some(Arc::clone(&tls)), ..GraphOptions::default() };
+        let options = GraphOptions {
+            tls: Some(Arc::clone(&tls)),
+            ..GraphOptions::default()
+        };
         let graph = Graph::start(options, Arc::clone(&entra), tenant_of(people)?).await?;
         let judge = Arc::clone(&entra);
-        let check = Arc::new(move |token: &str, _: &str| judge.verify(token, EVENT_HUBS_AUDIENCE).is_ok());
+        let check =
+            Arc::new(move |token: &str, _: &str| judge.verify(token, EVENT_HUBS_AUDIENCE).is_ok());
         let hub = EventHubs::start(EventHubsOptions {
+            consumer_groups: ["$Default", "evictd"].map(str::to_owned).into(),
             tls: Some(tls),
-            sas_key: Some(SasKey { name: SAS_KEY_NAME.to_owned(), key: SAS_KEY.to_owned() }),
+            sas_key: Some(SasKey {
+                name: SAS_KEY_NAME.to_owned(),
+                key: SAS_KEY.to_owned(),
+            }),
             ..EventHubsOptions::new([(HUB, partitions)], check)
         })
         .await?;
@@ -149,6 +161,7 @@ state = "{state}"
 namespace = "contoso.servicebus.windows.net"
 endpoint = "{endpoint}"
 hubs = ["{HUB}"]
+consumer_group = "evictd"
 start = "earliest"
 
 [credential]
@@ -172,7 +185,10 @@ listen = "127.0.0.1:0"
 socket = "{socket}"
 "#,
             state = self.state_directory().display(),
-            policies = policies.map_or(String::new(), |p| format!("policies = \"{}\"\n", p.display())),
+            policies = policies.map_or(String::new(), |p| format!(
+                "policies = \"{}\"\n",
+                p.display()
+            )),
             endpoint = self.hub_endpoint(transport),
             graph = self.graph.base_url(),
             authority = self.entra.authority(),
@@ -188,7 +204,11 @@ socket = "{socket}"
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_config(&self, transport: Transport, policies: Option<&Path>) -> std::io::Result<PathBuf> {
+    pub fn write_config(
+        &self,
+        transport: Transport,
+        policies: Option<&Path>,
+    ) -> std::io::Result<PathBuf> {
         let path = self.directory.join("evictd.toml");
         fs::write(&path, self.config_text(transport, policies))?;
         Ok(path)
@@ -198,7 +218,10 @@ socket = "{socket}"
 fn write_lists(directory: &Path) -> std::io::Result<()> {
     fs::write(
         directory.join("tor-exits.txt"),
-        format!("# Tor exits of the lab\n{}\n2001:db8:6003::141\n", TOR_EXIT.address(7)),
+        format!(
+            "# Tor exits of the lab\n{}\n2001:db8:6003::141\n",
+            TOR_EXIT.address(7)
+        ),
     )?;
     fs::write(
         directory.join("hosting-asns.txt"),
@@ -214,7 +237,9 @@ fn tenant_of(people: &[Person]) -> anyhow::Result<Tenant> {
             display_name: person.name.clone(),
             ..User::member(&person.principal_name)
         };
-        tenant.add_user(user).map_err(|error| anyhow::anyhow!("{}: {error}", person.principal_name))?;
+        tenant
+            .add_user(user)
+            .map_err(|error| anyhow::anyhow!("{}: {error}", person.principal_name))?;
     }
     Ok(tenant)
 }

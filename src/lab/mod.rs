@@ -16,4 +16,4 @@ pub mod scenario;
 pub mod serve;
 mod wire;
 
-pub use harness::{HUB, Lab, Transport};
+pub use harness::{CLIENT_ID, HUB, Lab, Transport};

@@ -36,20 +36,26 @@ impl Narrator {
     }
 
     fn field(&self, name: &str, text: &str) {
-        self.say(&format!("    {DIM}{name:<9}{DIM:#} {text}"));
+        self.say(&format!("    {DIM}{name:<10}{DIM:#} {text}"));
     }
 
     pub(super) fn opening(&self, lab: &Lab, people: usize) {
         self.say(&format!("{BOLD}evictd demo: a morning at Contoso{BOLD:#}"));
         self.say("");
-        self.field("lab", &format!("{people} people; everything below is on this machine, nothing leaves it"));
+        self.field(
+            "lab",
+            &format!("{people} people; everything below is on this machine, nothing leaves it"),
+        );
         self.field("Event Hubs", &lab.hub_endpoint(Transport::Tls));
         self.field("Graph", &lab.graph.base_url());
         self.field("Entra", &lab.entra.authority());
     }
 
     pub(super) fn daemon_is_up(&self, log: &Path) {
-        self.field("daemon", &format!("up and reading; it logs to {}", log.display()));
+        self.field(
+            "daemon",
+            &format!("up and reading; it logs to {}", log.display()),
+        );
         self.say("");
     }
 
@@ -67,7 +73,10 @@ impl Narrator {
 
     pub(super) fn act(&self, act: &Act) {
         self.say(&format!("{BOLD}{}{BOLD:#}", act.title));
-        self.field("event", &format!("{} {}", act.person.principal_name, act.story));
+        self.field(
+            "event",
+            &format!("{} {}", act.person.principal_name, act.story),
+        );
     }
 
     pub(super) fn case(&self, lab: &Lab, case: Option<&CaseView>) {
@@ -88,19 +97,36 @@ impl Narrator {
         let user = case.user.id.as_str();
         for call in lab.graph.calls() {
             if call.users.iter().any(|id| id.to_string() == user) {
-                let status = call.status.map_or("no answer".to_owned(), |s| s.to_string());
-                self.field("Graph", &format!("{} {} → {status}", call.method, call.path));
+                let status = call
+                    .status
+                    .map_or("no answer".to_owned(), |s| s.to_string());
+                self.field(
+                    "Graph",
+                    &format!("{} {} → {status}", call.method, call.path),
+                );
             }
         }
         for action in &case.actions {
             if let Some(seconds) = action.event_to_acknowledged_seconds {
-                self.field("time", &format!("{seconds:.3} s from the event to the acknowledged {}", action.kind));
+                self.field(
+                    "time",
+                    &format!(
+                        "{seconds:.3} s from the event to the acknowledged {}",
+                        action.kind
+                    ),
+                );
             }
         }
         self.say("");
     }
 
-    pub(super) fn closing(&self, failures: &[String], contained: usize, queued: usize, protected: usize) {
+    pub(super) fn closing(
+        &self,
+        failures: &[String],
+        contained: usize,
+        queued: usize,
+        protected: usize,
+    ) {
         for failure in failures {
             self.say(&format!("{RED}not as scripted:{RED:#} {failure}"));
         }
@@ -110,12 +136,20 @@ impl Narrator {
     }
 
     pub(super) fn invitation(&self, lab: &Lab, http: &str) {
-        let program = std::env::args().next().unwrap_or_else(|| "evictd".to_owned());
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "evictd".to_owned());
         let socket = lab.socket();
         self.say("");
         self.say("The daemon stays up. In another terminal:");
         self.say(&format!("    export EVICTD_SOCKET={}", socket.display()));
-        for command in ["cases list", "cases show ID", "cases approve ID", "status", "quarantine list"] {
+        for command in [
+            "cases list",
+            "cases show ID",
+            "cases approve ID",
+            "status",
+            "quarantine list",
+        ] {
             self.say(&format!("    {program} {command}"));
         }
         self.say(&format!("    curl http://{http}/metrics"));
@@ -124,14 +158,23 @@ impl Narrator {
 }
 
 fn decision(case: &CaseView) -> String {
-    let kinds: Vec<&str> = case.actions.iter().map(|action| action.kind.as_str()).collect();
+    let kinds: Vec<&str> = case
+        .actions
+        .iter()
+        .map(|action| action.kind.as_str())
+        .collect();
     let kinds = kinds.join(", ");
     match case.status {
         CaseStatus::Contained => format!("{GREEN}act{GREEN:#}: {kinds}"),
         CaseStatus::AwaitingApproval => {
-            format!("{YELLOW}ask{YELLOW:#}: {kinds}? evictd cases approve {}", case.id.short())
+            format!(
+                "{YELLOW}ask{YELLOW:#}: {kinds}? evictd cases approve {}",
+                case.id.short()
+            )
         }
-        CaseStatus::Protected => format!("{CYAN}refused{CYAN:#}: the account is protected, nothing was done"),
+        CaseStatus::Protected => {
+            format!("{CYAN}refused{CYAN:#}: the account is protected, nothing was done")
+        }
         status => format!("{RED}{}{RED:#}: {kinds}", status.as_str()),
     }
 }

@@ -44,7 +44,14 @@ const fn spot(
     network: (u8, u8),
     asn: u32,
 ) -> Spot {
-    Spot { city, country, latitude: point.0, longitude: point.1, network, asn }
+    Spot {
+        city,
+        country,
+        latitude: point.0,
+        longitude: point.1,
+        network,
+        asn,
+    }
 }
 
 /// Contoso's offices.
@@ -85,10 +92,15 @@ pub struct Person {
 impl Person {
     /// A person whose id derives from the name, the same in every run.
     pub fn new(name: &str, home: Spot, host: u8) -> Self {
-        let principal_name =
-            format!("{}@contoso.example", name.to_lowercase().replace(' ', "."));
+        let principal_name = format!("{}@contoso.example", name.to_lowercase().replace(' ', "."));
         let id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, principal_name.as_bytes()).to_string();
-        Self { id, principal_name, name: name.to_owned(), home, host }
+        Self {
+            id,
+            principal_name,
+            name: name.to_owned(),
+            home,
+            host,
+        }
     }
 
     /// The session this person has had since the morning.
@@ -164,8 +176,11 @@ impl<'a> SignInRecord<'a> {
 
     /// The record as diagnostic settings write it.
     pub fn to_json(&self) -> Value {
-        let category =
-            if self.interactive { "SignInLogs" } else { "NonInteractiveUserSignInLogs" };
+        let category = if self.interactive {
+            "SignInLogs"
+        } else {
+            "NonInteractiveUserSignInLogs"
+        };
         let address = self.spot.address(self.host);
         let correlation = record_id(&[&self.id, "correlation"]);
         json!({
@@ -185,7 +200,7 @@ impl<'a> SignInRecord<'a> {
             "location": self.spot.country,
             "properties": merged([
                 self.who_and_what(&correlation),
-                self.from_where(&address),
+                self.whence(&address),
                 self.how_it_was_judged(),
             ]),
         })
@@ -216,7 +231,7 @@ impl<'a> SignInRecord<'a> {
         })
     }
 
-    fn from_where(&self, address: &str) -> Value {
+    fn whence(&self, address: &str) -> Value {
         json!({
             "ipAddress": address,
             "autonomousSystemNumber": self.spot.asn,

@@ -77,7 +77,12 @@ pub fn ordinary_morning(people: &[Person], now: Timestamp) -> Vec<Value> {
         for renewal in 1..=4_i64 {
             let at = first.at + SignedDuration::from_mins(renewal * minutes / 8);
             let id = record_id(&[&first.id, &renewal.to_string()]);
-            let renewed = SignInRecord { at, id, interactive: false, ..first.clone() };
+            let renewed = SignInRecord {
+                at,
+                id,
+                interactive: false,
+                ..first.clone()
+            };
             records.push(renewed.to_json());
         }
     }
@@ -91,7 +96,8 @@ pub fn with_a_broken_record(people: &[Person], now: Timestamp) -> Vec<Value> {
     let good = |index: usize, seconds| {
         SignInRecord::at_home(&people[index], now - SignedDuration::from_secs(seconds)).to_json()
     };
-    let broken = json!({ "category": "SignInLogs", "properties": { "status": "no user, no time" } });
+    let broken =
+        json!({ "category": "SignInLogs", "properties": { "status": "no user, no time" } });
     vec![good(0, 30), broken, good(1, 29)]
 }
 
@@ -99,7 +105,11 @@ pub fn with_a_broken_record(people: &[Person], now: Timestamp) -> Vec<Value> {
 /// home within the last hour ([`ordinary_morning`]).
 pub fn acts(people: &[Person], now: Timestamp) -> Vec<Act> {
     let person = |name: &str| {
-        people.iter().find(|p| p.name == name).cloned().unwrap_or_else(|| Person::new(name, OFFICES[0], 9))
+        people
+            .iter()
+            .find(|p| p.name == name)
+            .cloned()
+            .unwrap_or_else(|| Person::new(name, OFFICES[0], 9))
     };
     vec![
         traveller(person("Bruno Costa"), now),
@@ -125,7 +135,10 @@ fn intruder<'a>(person: &'a Person, spot: Spot, agent: Agent, now: Timestamp) ->
 
 fn traveller(person: Person, now: Timestamp) -> Act {
     let sign_in = intruder(&person, LAGOS, EDGE, now);
-    let records = vec![sign_in.to_json(), risk_event(&sign_in, "maliciousIPAddress", "high")];
+    let records = vec![
+        sign_in.to_json(),
+        risk_event(&sign_in, "maliciousIPAddress", "high"),
+    ];
     Act {
         title: "An impossible traveller",
         story: "was at home minutes ago and signs in from Lagos, from an address Microsoft calls malicious",
@@ -137,7 +150,10 @@ fn traveller(person: Person, now: Timestamp) -> Act {
 
 fn tor_sign_in(person: Person, now: Timestamp) -> Act {
     let sign_in = intruder(&person, TOR_EXIT, EDGE, now);
-    let records = vec![sign_in.to_json(), risk_event(&sign_in, "anonymizedIPAddress", "medium")];
+    let records = vec![
+        sign_in.to_json(),
+        risk_event(&sign_in, "anonymizedIPAddress", "medium"),
+    ];
     Act {
         title: "A sign-in through Tor",
         story: "signs in from a Tor exit",
@@ -164,7 +180,10 @@ fn stolen_session(person: Person, now: Timestamp) -> Act {
 
 fn attacker_in_the_middle(person: Person, now: Timestamp) -> Act {
     let sign_in = intruder(&person, HOSTING_SINGAPORE, EDGE, now);
-    let records = vec![sign_in.to_json(), risk_event(&sign_in, "attackerinTheMiddle", "high")];
+    let records = vec![
+        sign_in.to_json(),
+        risk_event(&sign_in, "attackerinTheMiddle", "high"),
+    ];
     Act {
         title: "An adversary in the middle",
         story: "signed in through a phishing proxy; Identity Protection noticed",
@@ -177,7 +196,10 @@ fn attacker_in_the_middle(person: Person, now: Timestamp) -> Act {
 fn protected_account(now: Timestamp) -> Act {
     let person = break_glass();
     let sign_in = intruder(&person, TOR_EXIT, EDGE, now);
-    let records = vec![sign_in.to_json(), risk_event(&sign_in, "anonymizedIPAddress", "high")];
+    let records = vec![
+        sign_in.to_json(),
+        risk_event(&sign_in, "anonymizedIPAddress", "high"),
+    ];
     Act {
         title: "A protected account",
         story: "is the break-glass account and signs in from a Tor exit",
@@ -189,7 +211,10 @@ fn protected_account(now: Timestamp) -> Act {
 
 fn needs_a_human(person: Person, now: Timestamp) -> Act {
     let sign_in = intruder(&person, SAO_PAULO, EDGE, now);
-    let records = vec![sign_in.to_json(), risk_event(&sign_in, "unlikelyTravel", "low")];
+    let records = vec![
+        sign_in.to_json(),
+        risk_event(&sign_in, "unlikelyTravel", "low"),
+    ];
     Act {
         title: "A case for a human",
         story: "signs in from São Paulo; perhaps a colleague with a VPN, perhaps not",

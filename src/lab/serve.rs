@@ -70,7 +70,11 @@ struct Places {
 /// # Errors
 /// When a port or a file cannot be had.
 pub async fn run(args: LabArgs) -> anyhow::Result<()> {
-    let ServeArgs { directory, partitions, format } = match args.command {
+    let ServeArgs {
+        directory,
+        partitions,
+        format,
+    } = match args.command {
         Some(LabCommand::Serve(serve)) => serve,
         None => args.serve,
     };
@@ -105,11 +109,19 @@ pub async fn run(args: LabArgs) -> anyhow::Result<()> {
     match format {
         Format::Json => output::json(&places)?,
         Format::Text => output::print(|out| {
-            writeln!(out, "Event Hubs   {} and {}, hub {}, {partitions} partitions", places.amqps, places.amqp, places.hub)?;
+            writeln!(
+                out,
+                "Event Hubs   {} and {}, hub {}, {partitions} partitions",
+                places.amqps, places.amqp, places.hub
+            )?;
             writeln!(out, "             {}", places.connection_string)?;
             writeln!(out, "Graph        {}", places.graph)?;
             writeln!(out, "Entra        {}", places.entra)?;
-            writeln!(out, "Tenant       {}/lab/tenant, calls {}/lab/calls", places.lab, places.lab)?;
+            writeln!(
+                out,
+                "Tenant       {}/lab/tenant, calls {}/lab/calls",
+                places.lab, places.lab
+            )?;
             writeln!(out, "Start the daemon against it:")?;
             writeln!(
                 out,

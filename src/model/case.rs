@@ -30,6 +30,18 @@ pub enum CaseStatus {
 }
 
 impl CaseStatus {
+    /// All of them, what needs a human most first.
+    pub const ALL: [Self; 8] = [
+        Self::Failed,
+        Self::Protected,
+        Self::AwaitingApproval,
+        Self::Responding,
+        Self::Contained,
+        Self::Denied,
+        Self::Expired,
+        Self::Shadow,
+    ];
+
     /// Derives the status: what needs a human most comes first.
     pub fn of(actions: &[ActionState]) -> Self {
         let any = |state| actions.contains(&state);

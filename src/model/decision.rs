@@ -113,6 +113,14 @@ pub enum GuardReason {
 }
 
 impl GuardReason {
+    /// All reasons.
+    pub const ALL: [Self; 4] = [
+        Self::ProtectedAccount,
+        Self::Paused,
+        Self::StaleEvent,
+        Self::BudgetSpent,
+    ];
+
     /// The name used in JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -156,7 +164,7 @@ pub struct Decision {
     pub record: RecordId,
     /// The user.
     pub user: UserRef,
-    /// When the event happened.
+    /// When it happened: the latest of the new signals.
     pub at: Timestamp,
     /// The strongest effect that is new: `Shadow`, `Ask` or `Act`, after the guard.
     pub effect: Effect,

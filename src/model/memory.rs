@@ -187,22 +187,23 @@ impl UserMemory {
 
     /// Takes in where the user was.
     pub fn remember_footprint(&mut self, new: Footprint) {
-        if let Some(known) = self
+        match self
             .footprints
             .iter_mut()
             .find(|known| known.same_slot(&new))
         {
-            known.first = known.first.min(new.first);
-            if (new.last, &new.last_record) > (known.last, &known.last_record) {
-                known.last = new.last;
-                known.last_record = new.last_record;
+            Some(known) => {
+                known.first = known.first.min(new.first);
+                if (new.last, &new.last_record) > (known.last, &known.last_record) {
+                    known.last = new.last;
+                    known.last_record = new.last_record;
+                }
             }
-            return;
+            None => self.footprints.push(new),
         }
-        let at = self.footprints.partition_point(|known| {
-            (known.first, &known.last_record) < (new.first, &new.last_record)
-        });
-        self.footprints.insert(at, new);
+        // Nearly sorted already: one element at most is out of place.
+        self.footprints
+            .sort_by(|a, b| (a.first, &a.last_record).cmp(&(b.first, &b.last_record)));
         let horizon = self
             .footprints
             .last()

@@ -30,8 +30,8 @@ pub use explain::explain;
 pub use guard::{Guard, Situation};
 pub use problem::{Place, PolicyErrors, Problem};
 pub use scope::{Scope, UserList};
-pub use shipped::shipped;
 pub use score::evaluate;
+pub use shipped::shipped;
 
 /// A policy file that was read: the input of [`PolicySet::compile`].
 #[derive(Debug, Clone, PartialEq, Eq)]

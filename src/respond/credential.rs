@@ -3,7 +3,7 @@
 //! `azure_identity` makes the tokens. What it lacks is here: configuration with
 //! errors that name the field or file, and a way to drop its cache after Graph
 //! has refused a token. It has none, so the credential is built anew, which
-//! also reads a rotated secret file. Keeping tokens is [`tokens`]'s.
+//! also reads a rotated secret file. Keeping tokens is what `tokens` does.
 //!
 //! Invariant: secrets and tokens are in no `Debug` output, error or log line.
 

@@ -65,13 +65,16 @@ impl Lane {
         )
     }
 
-    /// Risky users: confirming a compromise.
+    /// Risky users: confirming a compromise. The first request waits a period
+    /// too: the run before this one may have spent the second we are in.
     pub fn identity_protection() -> Self {
-        Self::new(
+        let lane = Self::new(
             "identity_protection",
             IDENTITY_PROTECTION_PERIOD,
             NonZeroU32::MIN,
-        )
+        );
+        lane.lock().paused_until = Some(Instant::now() + IDENTITY_PROTECTION_PERIOD);
+        lane
     }
 
     /// One request each `period`, and up to `burst` at once after a quiet time.

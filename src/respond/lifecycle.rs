@@ -72,6 +72,9 @@ pub enum Transition {
     Denied,
     /// Nobody answered in time.
     Expired,
+    /// Nobody answered in time, and the theft goes on: the question stands
+    /// again. A no is not asked again for more of the same.
+    AskedAgain,
 }
 
 impl Transition {
@@ -104,6 +107,7 @@ impl fmt::Display for Transition {
             Self::Approved => "approved",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::AskedAgain => "asked about again",
         })
     }
 }
@@ -159,6 +163,7 @@ pub fn next(state: ActionState, transition: Transition) -> Result<ActionState, I
         (S::AwaitingApproval, T::Approved) => Ok(S::Queued),
         (S::AwaitingApproval, T::Denied) => Ok(S::Denied),
         (S::AwaitingApproval, T::Expired) => Ok(S::Expired),
+        (S::Expired, T::AskedAgain) => Ok(S::AwaitingApproval),
         (S::Queued, T::Claimed) => Ok(S::Sending),
         (S::Sending, T::Released | T::Deferred) => Ok(S::Queued),
         (S::Sending, T::Acknowledged) => Ok(S::Acknowledged),
@@ -175,7 +180,7 @@ mod tests {
     use ActionState as S;
     use Transition as T;
 
-    const STEPS: [Transition; 9] = [
+    const STEPS: [Transition; 10] = [
         T::Claimed,
         T::Released,
         T::Acknowledged,
@@ -185,6 +190,7 @@ mod tests {
         T::Approved,
         T::Denied,
         T::Expired,
+        T::AskedAgain,
     ];
 
     #[test]
@@ -193,6 +199,7 @@ mod tests {
             (S::AwaitingApproval, T::Approved, S::Queued),
             (S::AwaitingApproval, T::Denied, S::Denied),
             (S::AwaitingApproval, T::Expired, S::Expired),
+            (S::Expired, T::AskedAgain, S::AwaitingApproval),
             (S::Queued, T::Claimed, S::Sending),
             (S::Sending, T::Released, S::Queued),
             (S::Sending, T::Deferred, S::Queued),

@@ -44,6 +44,7 @@ pub(super) fn apply(
     }
     for (case, signal) in &commit.signals {
         committed.signals_dropped += u32::from(!cases::file(transaction, case, signal, now)?);
+        outbox::ask_again(transaction, case, now)?;
     }
     quarantine::release(transaction, &commit.released)?;
     for record in &commit.quarantine {

@@ -17,6 +17,9 @@ use crate::respond::lifecycle::{self, Call, Transition};
 const CLAIM_MAX: u32 = 1_000;
 /// Characters kept of an outcome.
 const OUTCOME_CHARS_MAX: usize = 500;
+/// How long a question stands that is asked again: the policies' default.
+const ASKED_AGAIN_FOR: SignedDuration = SignedDuration::from_mins(30);
+
 /// The question that an order puts to humans.
 struct Question {
     approvers: u8,
@@ -67,6 +70,34 @@ pub(super) fn order(
     restart(transaction, &id, decided, now)?;
     enter(transaction, &id, state, order, now)?;
     Ok(state == ActionState::Queued)
+}
+
+/// The theft goes on: what was asked of a case and answered by nobody is asked
+/// again, on the same terms.
+pub(super) fn ask_again(
+    transaction: &Transaction<'_>,
+    case: &CaseId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let expired: Vec<ActionId> = transaction
+        .prepare_cached("SELECT id FROM actions WHERE case_id = ?1 AND state = ?2")?
+        .query_map((case.to_string(), ActionState::Expired.as_str()), |row| {
+            schema::parsed(row, "id", ActionId::parse)
+        })?
+        .collect::<Result<_, _>>()?;
+    let until = now
+        .saturating_add(ASKED_AGAIN_FOR)
+        .unwrap_or(Timestamp::MAX);
+    for id in expired {
+        let state = step(&id, ActionState::Expired, Transition::AskedAgain)?;
+        transaction
+            .prepare_cached(
+                "UPDATE actions SET state = ?2, approved = 0, expires_at = ?3, round = round + 1
+                 WHERE id = ?1",
+            )?
+            .execute((id.to_string(), state.as_str(), schema::micros(until)))?;
+    }
+    Ok(())
 }
 
 /// Inserts a new action, refused until [`enter`] says otherwise.

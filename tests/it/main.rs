@@ -3,10 +3,18 @@
 //! - `contain`: what happens to a stolen session, in process, on free ports
 //! - `disorder`: redelivered, reordered and late records
 //! - `faults`: a broken network, a broken Graph, a broken policy
+//! - `process`: a real process, its systemd, its operator, its shell
 //! - `kill`: a real process, killed at any point of the path
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod contain;
 mod disorder;
 mod faults;
 mod kill;
+mod process;
 mod support;

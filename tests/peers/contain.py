@@ -115,7 +115,7 @@ def read_json(stream):
 
 
 def play(places, directory):
-    users = get(places["lab"] + "/lab/tenant")["users"]
+    users = [entry["user"] for entry in get(places["lab"] + "/lab/tenant")["users"]]
     victim, bystander = users[3], users[8]
     records = real_records()
     shape = template(records)
@@ -148,7 +148,7 @@ def play(places, directory):
 
 
 def contained(places):
-    users = get(places["lab"] + "/lab/tenant")["users"]
+    users = [entry["user"] for entry in get(places["lab"] + "/lab/tenant")["users"]]
     return [u["id"] for u in users if not u["signInSessionsValidFrom"].startswith("1970")]
 
 

@@ -256,7 +256,22 @@ impl Reader {
                 "messages are missing from the partition",
             );
         }
-        let content = self.decode(raw);
+        let message = tracing::debug_span!(
+            "message",
+            eventhub.name = %self.hub,
+            eventhub.partition = %self.partition,
+            eventhub.sequence = sequence
+        );
+        let content = message.in_scope(|| {
+            let content = self.decode(raw);
+            tracing::debug!(
+                events = content.events.len(),
+                passed_over = content.passed_over.len(),
+                quarantined = content.quarantined.len(),
+                "decoded"
+            );
+            content
+        });
         self.send(sequence, enqueued_at, received_at, content, stop)
             .await?;
         self.position = Some(sequence);

@@ -134,3 +134,44 @@ async fn a_prefix_names_one_case_or_says_why_not() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_question_that_nobody_answered_is_asked_again_while_the_theft_goes_on() {
+    let fixture = Fixture::new().await;
+    let (silent, refused) = (ask("u1"), ask("u2"));
+    fixture.decide([&silent, &refused], at(0)).await;
+    let no = refused.decision.case.to_string();
+    fixture
+        .store
+        .judge(&no, Judgement::Deny, "alice", at(1))
+        .await
+        .unwrap();
+    assert_eq!(fixture.store.expire(at(600)).await.unwrap(), 1);
+    let goes_on = Commit {
+        signals: vec![
+            (silent.decision.case, signal("tor_exit", "r7")),
+            (refused.decision.case, signal("tor_exit", "r8")),
+        ],
+        ..Commit::default()
+    };
+    fixture
+        .store
+        .commit(goes_on.clone(), at(700))
+        .await
+        .unwrap();
+    let action = fixture.case(&silent).await.actions.remove(0);
+    assert_eq!(action.state, ActionState::AwaitingApproval);
+    assert_eq!(action.expires_at, Some(at(700 + 1_800)));
+    assert_eq!(action.approvers_needed, 2, "on the same terms");
+    // A no stands.
+    assert_eq!(
+        fixture.state(&refused, RevokeSessions).await,
+        ActionState::Denied
+    );
+    // More of the same moves nothing while the question stands.
+    fixture.store.commit(goes_on, at(800)).await.unwrap();
+    assert_eq!(
+        fixture.case(&silent).await.actions[0].expires_at,
+        Some(at(700 + 1_800))
+    );
+}

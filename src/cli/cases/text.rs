@@ -1,0 +1,285 @@
+//! Cases and status as text for people.
+//!
+//! Invariant: the time is a parameter, and whatever came from the stream goes
+//! through [`escape`]: an attacker chooses some of these names.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+
+use crate::cli::output::{self, escape};
+use crate::console::control::Status;
+use crate::model::{ActionState, ActionView, Admission, CaseView, UserRef};
+use crate::policy;
+use crate::store::Judgement;
+
+/// Columns of the longest status.
+const STATUS_COLUMNS: usize = 17;
+/// Columns that a list gives a user; what is longer is cut.
+const USER_COLUMNS: usize = 48;
+
+pub(super) fn list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> io::Result<()> {
+    if cases.is_empty() {
+        return writeln!(out, "No cases.");
+    }
+    let user = |case: &CaseView| output::fit(who(&case.user), USER_COLUMNS);
+    let columns = cases.iter().map(|case| user(case).chars().count()).max();
+    let columns = columns.unwrap_or_default().max("USER".len());
+    writeln!(
+        out,
+        "{:<9} {:<STATUS_COLUMNS$} {:>5}  {:>8}  {:<columns$}  WHAT",
+        "CASE", "STATUS", "SCORE", "AGE", "USER"
+    )?;
+    for case in cases {
+        writeln!(
+            out,
+            "{:<9} {} {:>5}  {:>8}  {:<columns$}  {}",
+            case.id.short(),
+            output::status(case.status, STATUS_COLUMNS),
+            case.score,
+            age(case.opened_at, now),
+            user(case),
+            what(case, now)
+        )?;
+    }
+    Ok(())
+}
+
+/// What a case asks; where it asks nothing, what was ordered.
+fn what(case: &CaseView, now: Timestamp) -> String {
+    let asked: Vec<&ActionView> = waiting(case).collect();
+    let Some(action) = asked.first() else {
+        return kinds(case.actions.iter());
+    };
+    let mut terms = Vec::new();
+    if action.approvers_needed > 1 {
+        let have = action.approved_by.len();
+        terms.push(format!("{have} of {} approved", action.approvers_needed));
+    }
+    if let Some(expires) = asked.iter().filter_map(|a| a.expires_at).min() {
+        terms.push(format!("{} left", age(now, expires)));
+    }
+    let asks = kinds(asked.iter().copied());
+    match terms.is_empty() {
+        true => format!("asks: {asks}"),
+        false => format!("asks: {asks} ({})", terms.join(", ")),
+    }
+}
+
+fn waiting(case: &CaseView) -> impl Iterator<Item = &ActionView> {
+    let waits = |action: &&ActionView| action.state == ActionState::AwaitingApproval;
+    case.actions.iter().filter(waits)
+}
+
+fn kinds<'a>(actions: impl Iterator<Item = &'a ActionView>) -> String {
+    let names: Vec<&str> = actions.map(|action| action.kind.as_str()).collect();
+    names.join(", ")
+}
+
+fn who(user: &UserRef) -> &str {
+    if user.principal_name.is_empty() {
+        user.id.as_str()
+    } else {
+        &user.principal_name
+    }
+}
+
+/// `14 s`, `38 min`, `5 h`, `3 d`.
+fn age(since: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(since).as_secs().max(0) {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Result<()> {
+    writeln!(
+        out,
+        "Case {}  {}  score {}",
+        case.id,
+        output::status(case.status, 0),
+        case.score
+    )?;
+    writeln!(
+        out,
+        "User {}  {}{}",
+        escape(who(&case.user)),
+        escape(case.user.id.as_str()),
+        if case.user.guest {
+            "  guest: sessions of the home tenant are not revoked"
+        } else {
+            ""
+        }
+    )?;
+    writeln!(
+        out,
+        "Opened {} ago, at {}",
+        age(case.opened_at, now),
+        clock(case.opened_at)
+    )?;
+    writeln!(out, "\nSignals")?;
+    for signal in &case.signals {
+        writeln!(
+            out,
+            "  {}  {:<24} {}",
+            clock(signal.signal.at),
+            escape(signal.signal.name.as_str()),
+            escape(&signal.text)
+        )?;
+    }
+    writeln!(out, "\nDecisions")?;
+    for view in &case.decisions {
+        let decision = &view.decision;
+        writeln!(
+            out,
+            "  {}  {} policies {}",
+            clock(view.decided_at),
+            output::effect(decision.effect),
+            decision.policy_set
+        )?;
+        for verdict in decision.verdicts.iter().filter(|v| v.rung.is_some()) {
+            writeln!(out, "    {}", escape(&policy::explain(verdict)))?;
+        }
+        match decision.admission {
+            Admission::Admitted => {}
+            Admission::Demoted(reason) => {
+                writeln!(out, "    guard: a human is asked first ({reason})")?
+            }
+            Admission::Refused(reason) => {
+                writeln!(out, "    guard: refused ({reason}); nothing was done")?
+            }
+        }
+    }
+    writeln!(out, "\nActions")?;
+    if case.actions.is_empty() {
+        writeln!(out, "  none")?;
+    }
+    for action in &case.actions {
+        action_line(out, action, now)?;
+    }
+    if waiting(case).next().is_some() {
+        writeln!(
+            out,
+            "\nevictd cases approve {0}   or   evictd cases deny {0}",
+            case.id.short()
+        )?;
+    }
+    Ok(())
+}
+
+fn action_line(out: &mut dyn Write, action: &ActionView, now: Timestamp) -> io::Result<()> {
+    let mut terms = Vec::new();
+    if let Some(outcome) = &action.last_outcome {
+        terms.push(escape(outcome).into_owned());
+    }
+    if action.attempts > 1 {
+        terms.push(format!("{} attempts", action.attempts));
+    }
+    if let Some(seconds) = action.event_to_acknowledged_seconds {
+        terms.push(format!("{seconds:.1} s after the event"));
+    }
+    if action.state == ActionState::AwaitingApproval {
+        let have = action.approved_by.len();
+        terms.push(format!("{have} of {} approvals", action.approvers_needed));
+        if let Some(expires) = action.expires_at {
+            terms.push(format!("denied by silence in {}", age(now, expires)));
+        }
+    }
+    if !action.approved_by.is_empty() {
+        let by = action.approved_by.join(", ");
+        terms.push(format!("approved by {}", escape(&by)));
+    }
+    if let Some(by) = &action.denied_by {
+        terms.push(format!("denied by {}", escape(by)));
+    }
+    let (kind, state) = (action.kind.as_str(), action.state.as_str());
+    let line = format!("  {kind:<20} {state:<18} {}", terms.join(", "));
+    writeln!(out, "{}", line.trim_end())
+}
+
+fn clock(at: Timestamp) -> String {
+    at.strftime("%F %T Z").to_string()
+}
+
+pub(super) fn judged(out: &mut dyn Write, case: &CaseView, judgement: Judgement) -> io::Result<()> {
+    let name = escape(who(&case.user)).into_owned();
+    let id = case.id.short();
+    if judgement == Judgement::Deny {
+        let denied = case.actions.iter();
+        let denied = kinds(denied.filter(|a| a.state == ActionState::Denied));
+        return writeln!(out, "Denied: {denied} for {name}.");
+    }
+    if let Some(action) = waiting(case).max_by_key(|action| action.approvers_needed) {
+        let (have, need) = (action.approved_by.len(), action.approvers_needed);
+        return writeln!(
+            out,
+            "Approved by {have} of {need}; another person must approve {id}."
+        );
+    }
+    let approved = case.actions.iter();
+    let approved = kinds(approved.filter(|a| !a.approved_by.is_empty()));
+    writeln!(
+        out,
+        "Approved: {approved} for {name}. `evictd cases show {id}` follows it."
+    )
+}
+
+pub(super) fn status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io::Result<()> {
+    let about = &status.about;
+    writeln!(
+        out,
+        "evictd {} up {}, policies {}, metrics at http://{}/metrics",
+        about.version,
+        age(about.since, now),
+        about.policy_set,
+        about.http
+    )?;
+    if status.ready {
+        writeln!(out, "ready")?;
+    }
+    for reason in &status.unready {
+        writeln!(out, "not ready: {}", escape(reason))?;
+    }
+    if let Some(pause) = &status.paused {
+        writeln!(
+            out,
+            "PAUSED by {} {} ago: nothing is done until `evictd resume`",
+            escape(&pause.by),
+            age(pause.since, now)
+        )?;
+    }
+    for partition in &about.partitions {
+        writeln!(
+            out,
+            "{}/{}  {}, at {}, lag {:.1} s",
+            partition.hub,
+            partition.partition,
+            partition.state,
+            partition
+                .sequence
+                .map_or("the start".to_owned(), |s| format!("message {s}")),
+            partition.lag_seconds
+        )?;
+    }
+    let outbox: Vec<String> = status
+        .outbox
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
+    writeln!(
+        out,
+        "outbox: {}",
+        if outbox.is_empty() {
+            "empty".to_owned()
+        } else {
+            outbox.join(", ")
+        }
+    )?;
+    writeln!(out, "quarantine: {} record(s)", status.quarantined)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,445 @@
+//! What people read, at a fixed time.
+
+use super::*;
+use crate::console::control::{About, Partition};
+use crate::model::{
+    ActionId, ActionKind, CaseId, CaseStatus, CountryCode, Decision, DecisionId, DecisionView,
+    Effect, Evidence, Family, FamilyScore, GuardReason, Intent, Mode, NetworkClass, Place,
+    PolicyName, PolicyVerdict, RecordId, RungVerdict, SessionId, Sighting, Signal, SignalName,
+    UserId,
+};
+use crate::store::Pause;
+use ActionKind::{ConfirmCompromised, RevokeSessions};
+
+/// What is printed, without its colours, and no blanks at the ends of lines.
+fn plain(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let text = anstream::adapter::strip_str(&text).to_string();
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_500_000 + second).unwrap()
+}
+
+/// When it is printed: 38 minutes after the event.
+fn now() -> Timestamp {
+    at(38 * 60)
+}
+
+fn action(kind: ActionKind, state: ActionState) -> ActionView {
+    let case = CaseId::derive(&UserId::new("u"), &RecordId::new("r1"));
+    ActionView {
+        id: ActionId::derive(&case, kind, &RecordId::new("r1")),
+        kind,
+        state,
+        score: 91,
+        approvers_needed: 0,
+        approved_by: Vec::new(),
+        denied_by: None,
+        expires_at: None,
+        attempts: 0,
+        last_outcome: None,
+        acknowledged_at: None,
+        event_to_acknowledged_seconds: None,
+    }
+}
+
+fn asked(kind: ActionKind, needed: u8, approved_by: &[&str]) -> ActionView {
+    ActionView {
+        approvers_needed: needed,
+        approved_by: approved_by.iter().map(|&by| by.to_owned()).collect(),
+        expires_at: Some(at(60 * 60)),
+        ..action(kind, ActionState::AwaitingApproval)
+    }
+}
+
+fn acknowledged(kind: ActionKind, outcome: &str) -> ActionView {
+    ActionView {
+        attempts: 1,
+        last_outcome: Some(outcome.to_owned()),
+        acknowledged_at: Some(at(4)),
+        event_to_acknowledged_seconds: Some(4.21),
+        ..action(kind, ActionState::Acknowledged)
+    }
+}
+
+fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
+    let states: Vec<ActionState> = actions.iter().map(|action| action.state).collect();
+    let id = UserId::new(format!("id-of-{user}"));
+    CaseView {
+        id: CaseId::derive(&id, &RecordId::new("r1")),
+        user: UserRef {
+            id,
+            principal_name: user.into(),
+            guest: false,
+        },
+        status: CaseStatus::of(&states),
+        score: 91,
+        opened_at: at(3),
+        updated_at: at(5),
+        actions,
+        decisions: Vec::new(),
+        signals: Vec::new(),
+    }
+}
+
+fn sighting(second: i64, city: &str, country: &str, class: NetworkClass) -> Sighting {
+    Sighting {
+        at: at(second),
+        place: Place {
+            city: Some(city.into()),
+            country: CountryCode::parse(country),
+            point: None,
+        },
+        asn: Some(64_500),
+        prefix: None,
+        class,
+    }
+}
+
+/// A case with signals and a decision: divergence from Paris to a host in Lagos.
+fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
+    let signals = vec![
+        Signal {
+            name: SignalName::new("session_divergence"),
+            family: Family::Session,
+            at: at(0),
+            record: RecordId::new("r1"),
+            evidence: Evidence::Divergence {
+                session: SessionId::new("0a1b2c3d-4e5f"),
+                from: sighting(-1_800, "Paris", "FR", NetworkClass::Ordinary),
+                to: sighting(0, "Lagos", "NG", NetworkClass::Hosting),
+            },
+        },
+        Signal {
+            name: SignalName::new("tor_exit"),
+            family: Family::Network,
+            at: at(1),
+            record: RecordId::new("r2"),
+            evidence: Evidence::TorExit {
+                sighting: sighting(1, "Lagos", "NG", NetworkClass::Tor),
+                succeeded: true,
+            },
+        },
+    ];
+    let case = of("ana@contoso.example", actions);
+    let verdict = PolicyVerdict {
+        policy: PolicyName::new("stolen-session"),
+        mode: Mode::Enforce,
+        window_start: at(-3_599),
+        window_end: at(1),
+        score: 91,
+        families: vec![
+            FamilyScore {
+                family: Family::Session,
+                signal: signals[0].name.clone(),
+                weight: 70,
+            },
+            FamilyScore {
+                family: Family::Network,
+                signal: signals[1].name.clone(),
+                weight: 70,
+            },
+        ],
+        rung: Some(RungVerdict {
+            index: 0,
+            at: 85,
+            families: 2,
+            intent: Intent::Do,
+            actions: vec![RevokeSessions, ConfirmCompromised],
+        }),
+        effect: Some(Effect::Act),
+        out_of_scope: false,
+    };
+    let record = RecordId::new("r2");
+    let decision = Decision {
+        id: DecisionId::derive(&case.user.id, &record),
+        case: case.id,
+        opened_by: RecordId::new("r1"),
+        record,
+        user: case.user.clone(),
+        at: at(1),
+        effect: match admission {
+            Admission::Demoted(_) => Effect::Ask,
+            _ => Effect::Act,
+        },
+        score: 91,
+        signals: signals.clone(),
+        verdicts: vec![verdict],
+        orders: Vec::new(),
+        admission,
+        policy_set: "3f9a01".into(),
+    };
+    CaseView {
+        decisions: vec![DecisionView {
+            decision,
+            decided_at: at(3),
+        }],
+        signals: signals.into_iter().map(Into::into).collect(),
+        ..case
+    }
+}
+
+#[test]
+fn a_list_is_aligned_and_says_what_is_asked() {
+    let failed = ActionView {
+        last_outcome: Some("403 Authorization_RequestDenied".to_owned()),
+        ..action(RevokeSessions, ActionState::Failed)
+    };
+    let mut nameless = of("", vec![action(RevokeSessions, ActionState::Denied)]);
+    nameless.opened_at = at(-3 * 86_400);
+    let cases = [
+        of("cem@contoso.example", vec![failed]),
+        of(
+            "ana@contoso.example",
+            vec![
+                asked(RevokeSessions, 2, &["kim"]),
+                asked(ConfirmCompromised, 2, &["kim"]),
+            ],
+        ),
+        of("bo@contoso.example", vec![asked(RevokeSessions, 1, &[])]),
+        nameless,
+        of(&"long".repeat(20), Vec::new()),
+    ];
+    insta::assert_snapshot!(plain(|out| list(out, &cases, now())), @r"
+    CASE      STATUS            SCORE       AGE  USER                                              WHAT
+    4ebd365a  failed               91    37 min  cem@contoso.example                               revoke_sessions
+    0d633603  awaiting_approval    91    37 min  ana@contoso.example                               asks: revoke_sessions, confirm_compromised (1 of 2 approved, 22 min left)
+    19446b34  awaiting_approval    91    37 min  bo@contoso.example                                asks: revoke_sessions (22 min left)
+    bf27da2c  denied               91       3 d  id-of-                                            revoke_sessions
+    3c7b0b84  shadow               91    37 min  longlonglonglonglonglonglonglonglonglonglonglon…
+    ");
+    assert_eq!(plain(|out| list(out, &[], now())), "No cases.");
+}
+
+#[test]
+fn a_contained_case_on_one_screen() {
+    let actions = vec![
+        acknowledged(RevokeSessions, "200"),
+        ActionView {
+            attempts: 3,
+            ..acknowledged(ConfirmCompromised, "204")
+        },
+    ];
+    let view = whole(actions, Admission::Admitted);
+    insta::assert_snapshot!(plain(|out| case(out, &view, now())), @r"
+    Case 0d633603-75fe-5162-888a-7e7a8ed20265  contained  score 91
+    User ana@contoso.example  id-of-ana@contoso.example
+    Opened 37 min ago, at 2026-11-24 06:00:03 Z
+
+    Signals
+      2026-11-24 06:00:00 Z  session_divergence       session 0a1b2c3d… began at Paris (FR), AS64500, 30 min later used from Lagos (NG), AS64500 hosting
+      2026-11-24 06:00:01 Z  tor_exit                 signed in from a Tor exit (Lagos (NG), AS64500 tor)
+
+    Decisions
+      2026-11-24 06:00:03 Z  act    policies 3f9a01
+        stolen-session: session 70 (session_divergence) ⊕ network 70 (tor_exit) = 91 ≥ 85, 2 families → act: revoke_sessions, confirm_compromised
+
+    Actions
+      revoke_sessions      acknowledged       200, 4.2 s after the event
+      confirm_compromised  acknowledged       204, 3 attempts, 4.2 s after the event
+    ");
+}
+
+#[test]
+fn a_case_that_asks_says_why_who_has_answered_and_how_to() {
+    let actions = vec![
+        asked(RevokeSessions, 2, &["kim"]),
+        ActionView {
+            denied_by: Some("lee".to_owned()),
+            ..action(ConfirmCompromised, ActionState::Denied)
+        },
+    ];
+    let mut view = whole(actions, Admission::Demoted(GuardReason::BudgetSpent));
+    view.user.guest = true;
+    insta::assert_snapshot!(plain(|out| case(out, &view, now())), @r"
+    Case 0d633603-75fe-5162-888a-7e7a8ed20265  awaiting_approval  score 91
+    User ana@contoso.example  id-of-ana@contoso.example  guest: sessions of the home tenant are not revoked
+    Opened 37 min ago, at 2026-11-24 06:00:03 Z
+
+    Signals
+      2026-11-24 06:00:00 Z  session_divergence       session 0a1b2c3d… began at Paris (FR), AS64500, 30 min later used from Lagos (NG), AS64500 hosting
+      2026-11-24 06:00:01 Z  tor_exit                 signed in from a Tor exit (Lagos (NG), AS64500 tor)
+
+    Decisions
+      2026-11-24 06:00:03 Z  ask    policies 3f9a01
+        stolen-session: session 70 (session_divergence) ⊕ network 70 (tor_exit) = 91 ≥ 85, 2 families → act: revoke_sessions, confirm_compromised
+        guard: a human is asked first (budget_spent)
+
+    Actions
+      revoke_sessions      awaiting_approval  1 of 2 approvals, denied by silence in 22 min, approved by kim
+      confirm_compromised  denied             denied by lee
+
+    evictd cases approve 0d633603   or   evictd cases deny 0d633603
+    ");
+}
+
+#[test]
+fn a_protected_account_is_left_alone_and_the_guard_says_so() {
+    let actions = vec![action(RevokeSessions, ActionState::Refused)];
+    let view = whole(actions, Admission::Refused(GuardReason::ProtectedAccount));
+    let text = plain(|out| case(out, &view, now()));
+    assert!(
+        text.contains("guard: refused (protected_account); nothing was done"),
+        "{text}"
+    );
+    assert!(!text.contains("evictd cases approve"), "{text}");
+}
+
+#[test]
+fn what_was_judged_is_said_whatever_else_the_case_holds() {
+    let judged = |judgement, actions| {
+        let case = of("ana@contoso.example", actions);
+        let text = plain(|out| judged(out, &case, judgement));
+        text.replace(&case.id.short(), "ID")
+    };
+    let approved = ActionView {
+        approved_by: vec!["kim".to_owned()],
+        ..action(RevokeSessions, ActionState::Queued)
+    };
+    let denied = ActionView {
+        denied_by: Some("kim".to_owned()),
+        ..action(ConfirmCompromised, ActionState::Denied)
+    };
+    let failed = action(RevokeSessions, ActionState::Failed);
+    let earlier = acknowledged(RevokeSessions, "200");
+    let (yes, no) = (Judgement::Approve, Judgement::Deny);
+    let table = [
+        (
+            yes,
+            vec![
+                approved.clone(),
+                action(ConfirmCompromised, ActionState::Failed),
+            ],
+            "Approved: revoke_sessions for ana@contoso.example. `evictd cases show ID` follows it.",
+        ),
+        (
+            yes,
+            vec![asked(RevokeSessions, 2, &["kim"])],
+            "Approved by 1 of 2; another person must approve ID.",
+        ),
+        // A no is never told as a yes, though the case stands elsewhere.
+        (
+            no,
+            vec![denied.clone()],
+            "Denied: confirm_compromised for ana@contoso.example.",
+        ),
+        (
+            no,
+            vec![failed, denied.clone()],
+            "Denied: confirm_compromised for ana@contoso.example.",
+        ),
+        (
+            no,
+            vec![earlier, denied],
+            "Denied: confirm_compromised for ana@contoso.example.",
+        ),
+    ];
+    for (judgement, actions, expected) in table {
+        assert_eq!(judged(judgement, actions), expected);
+    }
+}
+
+#[test]
+fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
+    let partition = |partition: &str, sequence| Partition {
+        hub: "insights".to_owned(),
+        partition: partition.to_owned(),
+        state: "attached".to_owned(),
+        sequence,
+        lag_seconds: 0.25,
+    };
+    let fine = Status {
+        about: About {
+            version: "1.2.3".to_owned(),
+            since: at(-5 * 3_600),
+            http: "127.0.0.1:9464".to_owned(),
+            policy_set: "3f9a01".to_owned(),
+            partitions: vec![partition("0", Some(4_711)), partition("1", None)],
+        },
+        ready: true,
+        unready: Vec::new(),
+        paused: None,
+        outbox: vec![("queued".to_owned(), 0)],
+        quarantined: 0,
+    };
+    let troubled = Status {
+        ready: false,
+        unready: vec!["Receivers: insights/0: \u{1b}[2Junauthorized".to_owned()],
+        paused: Some(Pause {
+            by: "kim".to_owned(),
+            since: at(0),
+        }),
+        outbox: vec![
+            ("awaiting_approval".to_owned(), 2),
+            ("queued".to_owned(), 0),
+            ("failed".to_owned(), 1),
+        ],
+        quarantined: 12,
+        ..fine.clone()
+    };
+    insta::assert_snapshot!(plain(|out| status(out, &fine, now())), @r"
+    evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
+    ready
+    insights/0  attached, at message 4711, lag 0.2 s
+    insights/1  attached, at the start, lag 0.2 s
+    outbox: empty
+    quarantine: 0 record(s)
+    ");
+    insta::assert_snapshot!(plain(|out| status(out, &troubled, now())), @r"
+    evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
+    not ready: Receivers: insights/0: \u{1b}[2Junauthorized
+    PAUSED by kim 38 min ago: nothing is done until `evictd resume`
+    insights/0  attached, at message 4711, lag 0.2 s
+    insights/1  attached, at the start, lag 0.2 s
+    outbox: 2 awaiting_approval, 1 failed
+    quarantine: 12 record(s)
+    ");
+}
+
+#[test]
+fn nothing_from_the_stream_reaches_the_terminal_as_it_is() {
+    let hostile = "x\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\r\n";
+    let mut view = whole(
+        vec![ActionView {
+            last_outcome: Some(hostile.to_owned()),
+            approved_by: vec![hostile.to_owned()],
+            denied_by: Some(hostile.to_owned()),
+            ..action(RevokeSessions, ActionState::Failed)
+        }],
+        Admission::Admitted,
+    );
+    view.user.principal_name = hostile.into();
+    view.user.id = UserId::new(hostile);
+    view.signals[0].text = hostile.to_owned();
+    view.signals[0].signal.name = SignalName::new(hostile);
+    view.decisions[0].decision.verdicts[0].families[0].signal = SignalName::new(hostile);
+    let printed = [
+        raw(|out| list(out, std::slice::from_ref(&view), now())),
+        raw(|out| case(out, &view, now())),
+        raw(|out| judged(out, &view, Judgement::Approve)),
+    ];
+    for text in printed {
+        assert!(text.contains("\\u{202e}"), "{text:?}");
+        // Our own colours apart.
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert!(
+            !text.contains("]0;owned\u{7}") && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
+        let controls = text.chars().filter(|c| c.is_control() && *c != '\n');
+        assert_eq!(controls.count(), 0, "{text:?}");
+    }
+}
+
+fn raw(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}

@@ -1,0 +1,319 @@
+//! Wire structs to events, once; past here nothing is stringly typed.
+//!
+//! A field that cannot be read is "unknown" where a record without it is still
+//! worth judging (an address, a place, a device). Without a user or a time
+//! there is nothing to judge, and the record is quarantined.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX, USER_AGENT_BYTES_MAX};
+use super::time;
+use super::wire::{Location, Number, Properties, Record, Text};
+use crate::model::{
+    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, RecordId, RiskDetection,
+    RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, UserId, UserRef,
+};
+
+/// `error_code` of a sign-in whose status is missing or unreadable: not a
+/// success, since nothing says it was.
+const ERROR_UNKNOWN: i64 = -1;
+/// The namespace of ids derived for records that bear none.
+const DERIVED: Uuid = Uuid::from_u128(0x6c0e_2d5b_51f7_4d0f_9a65_0b7e_c1d2_0010);
+
+type Converted<T> = Result<T, String>;
+
+/// Converts a record of one of the judged categories.
+pub(super) fn event(category: &str, record: &Record<'_>) -> Converted<Event> {
+    let Some(p) = record.properties.as_deref() else {
+        return Err("properties: missing, expected an object".to_owned());
+    };
+    match category {
+        "UserRiskEvents" => Ok(Event::RiskDetection(Box::new(risk_detection(record, p)?))),
+        "RiskyUsers" => Ok(Event::RiskyUser(Box::new(risky_user(record, p)?))),
+        _ => {
+            let interactive = category == "SignInLogs";
+            Ok(Event::SignIn(Box::new(sign_in(record, p, interactive)?)))
+        }
+    }
+}
+
+fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Converted<SignIn> {
+    let at = when(&[
+        ("properties.createdDateTime", &p.created_date_time),
+        ("time", &record.time),
+    ])?;
+    let user = user(p)?;
+    Ok(SignIn {
+        record: match identity(&p.id) {
+            Some(id) => RecordId::new(id),
+            None => derived_id(record, p, &user, at),
+        },
+        at,
+        session: identity(&p.session_id).map(SessionId::new),
+        correlation: identity(&p.correlation_id).or_else(|| identity(&record.correlation_id)),
+        interactive,
+        app: AppRef {
+            id: identity(&p.app_id),
+            name: name(&p.app_display_name),
+        },
+        resource: AppRef {
+            id: identity(&p.resource_id),
+            name: name(&p.resource_display_name),
+        },
+        network: network(record, p),
+        error_code: error_code(record, p),
+        user_agent: p
+            .user_agent
+            .as_deref()
+            .and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
+        device: device(p),
+        user,
+    })
+}
+
+fn risk_detection(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskDetection> {
+    let at = when(&[
+        ("properties.activityDateTime", &p.activity_date_time),
+        ("properties.detectedDateTime", &p.detected_date_time),
+        ("properties.lastUpdatedDateTime", &p.last_updated_date_time),
+        ("time", &record.time),
+    ])?;
+    let user = user(p)?;
+    let detection = match identity(&p.id) {
+        Some(id) => id,
+        None => derived_id(record, p, &user, at).as_str().into(),
+    };
+    // `riskType` may be generic while `riskEventType` names the kind.
+    let risk_type = name(&p.risk_event_type)
+        .or_else(|| name(&p.risk_type))
+        .ok_or_else(|| missing("properties.riskEventType", "e.g. \"anonymizedIPAddress\""))?;
+    Ok(RiskDetection {
+        record: updated_id(&detection, &p.last_updated_date_time),
+        detection,
+        at,
+        user,
+        request: identity(&p.request_id).map(RecordId::new),
+        risk_type: RiskType(risk_type),
+        level: risk_level(&p.risk_level),
+        state: risk_state(&p.risk_state),
+        network: network(record, p),
+    })
+}
+
+fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
+    let at = when(&[
+        (
+            "properties.riskLastUpdatedDateTime",
+            &p.risk_last_updated_date_time,
+        ),
+        ("properties.lastUpdatedDateTime", &p.last_updated_date_time),
+        ("time", &record.time),
+    ])?;
+    // The record's id is the user's.
+    let id = identity(&p.id)
+        .or_else(|| identity(&p.user_id))
+        .map(|id| id.to_lowercase());
+    let principal_name = name(&p.user_principal_name).unwrap_or_default();
+    let id = id
+        .or_else(|| (!principal_name.is_empty()).then(|| principal_name.to_lowercase()))
+        .ok_or_else(|| missing("properties.id", "the user's object id"))?;
+    let user = UserRef {
+        id: UserId::new(id.clone()),
+        principal_name,
+        guest: p.is_guest.and_then(|flag| flag.0).unwrap_or(false),
+    };
+    Ok(RiskyUser {
+        record: updated_id(&id, &p.risk_last_updated_date_time),
+        at,
+        user,
+        level: risk_level(&p.risk_level),
+        state: risk_state(&p.risk_state),
+    })
+}
+
+fn missing(field: &str, expected: &str) -> String {
+    format!("{field}: missing, expected {expected}")
+}
+
+/// The first of these fields that is there; one that is there must be a time.
+fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
+    for (field, value) in fields {
+        let Some(value) = value.as_deref().map(str::trim).filter(|v| !v.is_empty()) else {
+            continue;
+        };
+        return time::parse(value).ok_or_else(|| {
+            format!(
+                "{field}: saw {}, expected a time such as 2026-11-24T08:00:00Z",
+                text::excerpt(value, 60)
+            )
+        });
+    }
+    let names: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
+    Err(missing(
+        &names.join(", "),
+        "a time such as 2026-11-24T08:00:00Z",
+    ))
+}
+
+/// The object id, or the principal name where an edited record has no id.
+fn user(p: &Properties<'_>) -> Converted<UserRef> {
+    let principal_name = name(&p.user_principal_name).unwrap_or_default();
+    let id = identity(&p.user_id)
+        .or_else(|| (!principal_name.is_empty()).then(|| principal_name.clone()))
+        .ok_or_else(|| {
+            missing(
+                "properties.userId",
+                "the user's object id or a userPrincipalName",
+            )
+        })?;
+    let guest = p
+        .user_type
+        .as_deref()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("guest"));
+    Ok(UserRef {
+        id: UserId::new(id.to_lowercase()),
+        principal_name,
+        guest,
+    })
+}
+
+/// An identity is taken whole or not at all: two that were cut could become
+/// one.
+fn identity(field: &Option<Text<'_>>) -> Option<Box<str>> {
+    let value = field.as_deref()?.trim();
+    let unknown = value.is_empty() || value == "<null>" || value.len() > IDENTITY_BYTES_MAX;
+    if unknown {
+        return None;
+    }
+    text::clean(value, IDENTITY_BYTES_MAX)
+}
+
+fn name(field: &Option<Text<'_>>) -> Option<Box<str>> {
+    text::clean(field.as_deref()?, NAME_BYTES_MAX)
+}
+
+/// An id for a record that bears none, from what stays the same when it is
+/// delivered again: the envelope's time does not.
+fn derived_id(record: &Record<'_>, p: &Properties<'_>, user: &UserRef, at: Timestamp) -> RecordId {
+    let text = |field: &Option<Text<'_>>| field.as_deref().unwrap_or_default().to_owned();
+    let parts = [
+        text(&record.category),
+        text(&record.correlation_id),
+        text(&p.correlation_id),
+        text(&p.ip_address),
+        text(&p.app_id),
+        text(&p.session_id),
+        text(&p.risk_event_type),
+        error_code(record, p).to_string(),
+        user.id.as_str().to_owned(),
+        at.to_string(),
+    ];
+    RecordId::new(Uuid::new_v5(&DERIVED, parts.join("\u{1f}").as_bytes()).to_string())
+}
+
+/// The identity of one state of something that Entra sends again at each
+/// change.
+fn updated_id(id: &str, updated: &Option<Text<'_>>) -> RecordId {
+    match updated.as_deref().and_then(time::parse) {
+        Some(at) => RecordId::new(format!("{id}@{at}")),
+        None => RecordId::new(id),
+    }
+}
+
+/// `status.errorCode` where there is one, else the envelope's `resultType`.
+fn error_code(record: &Record<'_>, p: &Properties<'_>) -> i64 {
+    let status = p
+        .status
+        .as_ref()
+        .and_then(|status| status.error_code)
+        .and_then(|code| code.0);
+    if let Some(code) = status {
+        return code as i64;
+    }
+    match record.result_type.as_deref().map(str::trim) {
+        Some(text) if text.eq_ignore_ascii_case("success") => 0,
+        Some(text) => text.parse().unwrap_or(ERROR_UNKNOWN),
+        None => ERROR_UNKNOWN,
+    }
+}
+
+fn network(record: &Record<'_>, p: &Properties<'_>) -> Network {
+    Network {
+        address: p
+            .ip_address
+            .as_deref()
+            .and_then(text::address)
+            .or_else(|| record.caller_ip_address.as_deref().and_then(text::address)),
+        asn: p.autonomous_system_number.and_then(asn),
+        place: p.location.as_ref().map(place).unwrap_or_default(),
+    }
+}
+
+/// 0 means unknown.
+fn asn(number: Number) -> Option<u32> {
+    let number = number.0?;
+    let whole = number.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&number);
+    whole.then_some(number as u32)
+}
+
+fn place(location: &Location<'_>) -> Place {
+    let point = location.geo_coordinates.as_ref().and_then(|at| {
+        GeoPoint::new(
+            at.latitude.and_then(|n| n.0)?,
+            at.longitude.and_then(|n| n.0)?,
+        )
+    });
+    Place {
+        city: name(&location.city).filter(|city| !city.eq_ignore_ascii_case("unknown")),
+        country: location
+            .country_or_region
+            .as_deref()
+            .map(str::trim)
+            .and_then(CountryCode::parse),
+        point,
+    }
+}
+
+fn device(p: &Properties<'_>) -> Device {
+    let Some(detail) = &p.device_detail else {
+        return Device::default();
+    };
+    Device {
+        id: identity(&detail.device_id),
+        operating_system: name(&detail.operating_system),
+        browser: name(&detail.browser),
+        compliant: detail.is_compliant.and_then(|flag| flag.0),
+        managed: detail.is_managed.and_then(|flag| flag.0),
+    }
+}
+
+fn risk_level(field: &Option<Text<'_>>) -> RiskLevel {
+    const LEVELS: [(&str, RiskLevel); 4] = [
+        ("none", RiskLevel::None),
+        ("low", RiskLevel::Low),
+        ("medium", RiskLevel::Medium),
+        ("high", RiskLevel::High),
+    ];
+    named(field, &LEVELS).unwrap_or(RiskLevel::Unknown)
+}
+
+fn risk_state(field: &Option<Text<'_>>) -> RiskState {
+    const STATES: [(&str, RiskState); 6] = [
+        ("none", RiskState::None),
+        ("confirmedSafe", RiskState::ConfirmedSafe),
+        ("remediated", RiskState::Remediated),
+        ("dismissed", RiskState::Dismissed),
+        ("atRisk", RiskState::AtRisk),
+        ("confirmedCompromised", RiskState::ConfirmedCompromised),
+    ];
+    named(field, &STATES).unwrap_or(RiskState::Unknown)
+}
+
+fn named<T: Copy>(field: &Option<Text<'_>>, names: &[(&str, T)]) -> Option<T> {
+    let text = field.as_deref()?.trim();
+    names
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
+}

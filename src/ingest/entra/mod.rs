@@ -1,0 +1,169 @@
+//! Entra's records: bytes to events.
+//!
+//! UTF-8 is checked once, then the whole message is parsed straight into
+//! private wire structs and converted. Only when that fails is the message
+//! taken apart, so that one bad record is quarantined and its neighbours are
+//! judged: nothing is lost, and the common path pays nothing for it.
+//!
+//! What a field may look like, and why, is in the shared facts on Entra's
+//! records; each trap has a test here.
+
+mod convert;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+mod wire;
+
+use serde_json::error::Category as JsonFault;
+
+use self::wire::{Envelope, Record};
+use super::pieces::take_apart;
+use super::{Category, Decoded, Undecodable};
+
+/// Records taken from one message; a hub's message is at most 1 MiB, a real
+/// record 3–8 KB.
+const RECORDS_MAX: usize = 10_000;
+
+/// Categories by their canonical spelling: judged, and known to be passed over.
+const JUDGED: [&str; 4] = [
+    "SignInLogs",
+    "NonInteractiveUserSignInLogs",
+    "UserRiskEvents",
+    "RiskyUsers",
+];
+const PASSED_OVER: [&str; 6] = [
+    "AuditLogs",
+    "MicrosoftGraphActivityLogs",
+    "ServicePrincipalSignInLogs",
+    "ServicePrincipalRiskEvents",
+    "ManagedIdentitySignInLogs",
+    "ADFSSignInLogs",
+];
+
+/// Decodes one message: `{"records":[…]}`, a bare array, or a single record.
+/// Never fails: what does not decode is in `quarantined`.
+pub fn decode(body: &[u8]) -> Decoded {
+    whole(body).unwrap_or_else(|| record_by_record(body))
+}
+
+/// The common path: every record is what it should be.
+fn whole(body: &[u8]) -> Option<Decoded> {
+    let text = simdutf8::basic::from_utf8(body).ok()?;
+    let records = match serde_json::from_str::<Envelope<'_>>(text) {
+        Ok(envelope) => envelope.records,
+        Err(_) => vec![serde_json::from_str::<Record<'_>>(text).ok()?],
+    };
+    let mut decoded = Decoded::default();
+    decoded.events.reserve(records.len());
+    for record in &records {
+        take(record, &mut decoded).ok()?;
+    }
+    (records.len() <= RECORDS_MAX).then_some(decoded)
+}
+
+fn take(record: &Record<'_>, decoded: &mut Decoded) -> Result<(), String> {
+    match category_of(record)? {
+        Kind::Judged(category) => {
+            let event = convert::event(category.0, record)?;
+            decoded.events.push((category, event));
+        }
+        Kind::Other(category) => decoded.passed_over.push(category),
+    }
+    Ok(())
+}
+
+enum Kind {
+    Judged(Category),
+    Other(Category),
+}
+
+/// Categories are compared without case: one Microsoft page spells
+/// `NonInteractiveUserSIgnInLogs`.
+fn category_of(record: &Record<'_>) -> Result<Kind, String> {
+    let Some(category) = record.category.as_ref() else {
+        return Err("category: missing, expected e.g. \"SignInLogs\"".to_owned());
+    };
+    let named = |names: &[&'static str]| {
+        names
+            .iter()
+            .find(|name| category.eq_ignore_ascii_case(name))
+            .map(|name| Category(name))
+    };
+    Ok(match named(&JUDGED) {
+        Some(judged) => Kind::Judged(judged),
+        None => Kind::Other(named(&PASSED_OVER).unwrap_or(Category::OTHER)),
+    })
+}
+
+/// The path for a message in which something is wrong.
+fn record_by_record(body: &[u8]) -> Decoded {
+    let pieces = take_apart(body, RECORDS_MAX);
+    let mut decoded = Decoded::default();
+    for (index, bytes) in pieces.records.iter().enumerate() {
+        if let Err(reason) = one(bytes, &mut decoded) {
+            decoded.quarantined.push(Undecodable {
+                bytes: bytes.to_vec(),
+                index: u32::try_from(index).ok(),
+                reason: format!("records[{index}]{reason}"),
+            });
+        }
+    }
+    if let Some(rest) = pieces.rest {
+        decoded.quarantined.push(Undecodable {
+            // Of a message that could not be taken apart at all, everything.
+            bytes: if pieces.records.is_empty() {
+                body.to_vec()
+            } else {
+                rest.bytes.to_vec()
+            },
+            index: None,
+            reason: rest.reason.to_owned(),
+        });
+    }
+    decoded
+}
+
+fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
+    let text = simdutf8::compat::from_utf8(bytes)
+        .map_err(|error| format!(": not UTF-8 from byte {}", error.valid_up_to() + 1))?;
+    // The shape of what is not judged is not our business.
+    if let Ok(peek) = serde_json::from_str::<wire::Peek<'_>>(text)
+        && let Ok(Kind::Other(category)) = category_of(&Record {
+            category: peek.category,
+            ..Record::default()
+        })
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        && has_category(text)
+    {
+        decoded.passed_over.push(category);
+        return Ok(());
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let record: Record<'_> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let inner = error.inner();
+        match inner.classify() {
+            JsonFault::Data => format!(".{}: {}", error.path(), brief(inner)),
+            _ => format!(": not JSON: {}", brief(inner)),
+        }
+    })?;
+    take(&record, decoded).map_err(|reason| format!(".{reason}"))
+}
+
+fn has_category(text: &str) -> bool {
+    serde_json::from_str::<wire::Peek<'_>>(text).is_ok_and(|peek| peek.category.is_some())
+}
+
+/// Serde's message without its place (the path says where), and cut: it quotes
+/// the value seen, which may be megabytes.
+fn brief(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = match text.rsplit_once(" at line ") {
+        Some((message, _)) if error.is_data() => message.to_owned(),
+        _ => text,
+    };
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
