@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::console::control::Retried;
+use crate::console::control::{Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::detect::{self, intel::Intel};
 use crate::engine;
@@ -51,7 +51,7 @@ pub enum Request {
         /// The row's id.
         id: i64,
         /// Told what came of it.
-        reply: oneshot::Sender<Result<Retried, String>>,
+        reply: oneshot::Sender<Result<Retried, RetryError>>,
     },
 }
 
@@ -104,7 +104,6 @@ impl Pipeline {
                 .pipeline_queue_depth
                 .set(self.inbox.len() as f64);
             tokio::select! {
-                biased;
                 received = self.inbox.recv_many(&mut batch, BATCH_MESSAGES_MAX) => {
                     if received == 0 {
                         return Ok(());
@@ -115,7 +114,7 @@ impl Pipeline {
                     Some(Request::Retry { id, reply }) => {
                         let outcome = self.retry(&mut state, id).await;
                         // A caller that went away needs no answer.
-                        let _ = reply.send(outcome.map_err(|error| format!("{error:#}")));
+                        let _ = reply.send(outcome);
                     }
                     None => requests_open = false,
                 },
@@ -414,14 +413,16 @@ impl Pipeline {
 
     /// Decodes a quarantined record again. Its message's position was
     /// committed long ago and stays.
-    async fn retry(&self, state: &mut State, id: i64) -> anyhow::Result<Retried> {
+    async fn retry(&self, state: &mut State, id: i64) -> Result<Retried, RetryError> {
+        let failed = |error: anyhow::Error| RetryError::Failed(format!("{error:#}"));
         let row = self
             .store
             .quarantine(id - 1, 1)
-            .await?
+            .await
+            .map_err(|error| failed(error.into()))?
             .into_iter()
             .find(|row| row.id == id)
-            .with_context(|| format!("no quarantined record {id}"))?;
+            .ok_or(RetryError::NotThere(id))?;
         let mut content = entra::decode(&row.record.bytes);
         if let Some(still_bad) = content.quarantined.pop() {
             return Ok(Retried {
@@ -446,7 +447,7 @@ impl Pipeline {
             released: vec![id],
             ..Batch::default()
         };
-        self.judge(state, batch).await?;
+        self.judge(state, batch).await.map_err(failed)?;
         Ok(Retried {
             released: true,
             events,

@@ -119,6 +119,17 @@ impl Metrics {
         };
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         gauge(&metrics.recorder, "evictd_build_info", &build).set(1.0);
+        // A series that appears with its first event has no rate: those that
+        // alerts watch begin at zero.
+        for reason in GuardReason::ALL {
+            metrics.guard(reason, "demoted").increment(0);
+            metrics.guard(reason, "refused").increment(0);
+        }
+        for effect in [Effect::Shadow, Effect::Ask, Effect::Act] {
+            metrics.decisions(effect).increment(0);
+        }
+        metrics.policy_reloads("ok").increment(0);
+        metrics.policy_reloads("failed").increment(0);
         for state in ActionState::ALL {
             metrics.outbox_depth(state).set(0.0);
         }

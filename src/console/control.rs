@@ -62,7 +62,7 @@ pub struct Desk {
     /// What only the daemon knows of itself.
     pub about: Box<dyn Fn() -> About + Send + Sync>,
     /// Decodes a quarantined record again.
-    pub retry: Box<dyn Fn(i64) -> BoxFuture<'static, Result<Retried, String>> + Send + Sync>,
+    pub retry: Box<dyn Fn(i64) -> BoxFuture<'static, Result<Retried, RetryError>> + Send + Sync>,
     /// Reads policies and lists again.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -124,6 +124,17 @@ pub struct Retried {
     pub events: usize,
     /// Why it still does not decode.
     pub reason: Option<String>,
+}
+
+/// Why a quarantined record was not decoded again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RetryError {
+    /// It is not in quarantine.
+    #[error("no quarantined record {0}")]
+    NotThere(i64),
+    /// The daemon could not do it now.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// Why a request was not answered as hoped.
@@ -496,17 +507,18 @@ fn page(rows: Vec<QuarantineRow>) -> Vec<QuarantineRow> {
 }
 
 async fn retry(State(served): Shared, Segment(id): Segment<i64>) -> Result<Json<Retried>, Fault> {
-    let none = |error: String| {
-        Fault::new(StatusCode::NOT_FOUND, error)
-            .hint("`evictd quarantine list` shows what is there.")
+    let fault = |error: RetryError| match error {
+        RetryError::NotThere(_) => Fault::new(StatusCode::NOT_FOUND, error.to_string())
+            .hint("`evictd quarantine list` shows what is there."),
+        RetryError::Failed(_) => Fault::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     };
     if id < 1 {
-        return Err(none(format!("no quarantined record {id}")));
+        return Err(fault(RetryError::NotThere(id)));
     }
     let retried = (served.desk.retry)(id);
     change(
         &served,
-        async move { retried.await.map(Json).map_err(none) },
+        async move { retried.await.map(Json).map_err(fault) },
     )
     .await
 }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::reload::Serving;
 use self::stage::Stage;
 use crate::config::{Config, VERSION};
-use crate::console::control::{About, Control, Desk, Partition, Retried};
+use crate::console::control::{About, Control, Desk, Partition, Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::console::pages;
 use crate::ingest::eventhub::{Inlet, LagBoard, receive};
@@ -237,7 +237,7 @@ impl Parts {
         let token = CancellationToken::new;
         let stop = token();
         let receivers = Stage::spawn("receivers", stop.clone(), receive(inlet, positions, stop));
-        let pipeline = Stage::spawn("pipeline", token(), pipeline.run());
+        let pipeline = Stage::spawn("pipeline", token(), pipeline.run()).that_ends_with_its_input();
         let stop = token();
         let responder = Stage::spawn("responder", stop.clone(), async move {
             responder.run(stop, wake).await;
@@ -319,8 +319,8 @@ fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
     }
 }
 
-async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, String> {
-    let stopping = || "the daemon is stopping".to_owned();
+async fn retry(ask: mpsc::Sender<Request>, id: i64) -> Result<Retried, RetryError> {
+    let stopping = || RetryError::Failed("the daemon is stopping".to_owned());
     let (reply, answer) = oneshot::channel();
     ask.send(Request::Retry { id, reply })
         .await

@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Stage {
     name: &'static str,
     stop: CancellationToken,
+    /// Whether it ends by itself once the stage before it has: then that
+    /// stage knows why.
+    ends_with_input: bool,
     /// Taken once it has ended: a finished task must not be asked again.
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -23,8 +26,15 @@ impl Stage {
         Self {
             name,
             stop,
+            ends_with_input: false,
             task: Some(tokio::spawn(work)),
         }
+    }
+
+    /// The stage ends well when the one before it has ended.
+    pub(super) fn that_ends_with_its_input(mut self) -> Self {
+        self.ends_with_input = true;
+        self
     }
 
     /// Ends when the task does, which is early: nobody told it to. Safe to
@@ -36,6 +46,7 @@ impl Stage {
         let ended = task.await;
         self.task = None;
         match ended {
+            Ok(Ok(())) if self.ends_with_input => std::future::pending().await,
             Ok(Ok(())) => anyhow!("{} ended without being told to", self.name),
             Ok(Err(error)) => error.context(format!("{} failed", self.name)),
             Err(error) => anyhow!("{} panicked: {error}", self.name),
@@ -74,6 +85,13 @@ mod tests {
         let again = tokio::time::timeout(Duration::from_millis(1), stage.ends_early()).await;
         assert!(again.is_err(), "it has been told");
         stage.stop(Duration::from_secs(1)).await.unwrap();
+        let starved = ended(Ok(())).that_ends_with_its_input();
+        let early = async { { starved }.ends_early().await };
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1), early)
+                .await
+                .is_err()
+        );
         let error = ended(Ok(())).ends_early().await;
         assert_eq!(error.to_string(), "work ended without being told to");
         let mut stage = Stage::spawn("work", CancellationToken::new(), async { panic!("oh") });

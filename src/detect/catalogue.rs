@@ -94,6 +94,47 @@ pub(super) const SESSION_TWO_COUNTRIES: SignalSpec = signal(
     "One session in two countries within 60 min, without the user present",
 );
 
+/// #11.
+pub(super) const KIT_USER_AGENT: SignalSpec = signal(
+    "kit_user_agent",
+    Family::Aitm,
+    "T1557",
+    80,
+    "The portal, or mail through the broker, by an HTTP library that phishing kits use",
+);
+/// #12.
+pub(super) const SCRIPT_USER_AGENT: SignalSpec = signal(
+    "script_user_agent",
+    Family::Aitm,
+    "T1557",
+    45,
+    "A user's sign-in by an HTTP library",
+);
+/// #22.
+pub(super) const DEVICE_CODE: SignalSpec = signal(
+    "device_code",
+    Family::Protocol,
+    "T1528",
+    45,
+    "A sign-in, or a session begun, by device code",
+);
+/// #23.
+pub(super) const DEVICE_CODE_BROKER: SignalSpec = signal(
+    "device_code_broker",
+    Family::Protocol,
+    "T1528",
+    80,
+    "A device code through the authentication broker to mail, files or Graph",
+);
+/// #36.
+pub(super) const ROPC: SignalSpec = signal(
+    "ropc",
+    Family::Protocol,
+    "T1078.004",
+    55,
+    "A user name and password sent by the client, without a second factor",
+);
+
 const fn risk(
     name: &'static str,
     technique: &'static str,
@@ -119,6 +160,11 @@ pub const CATALOGUE: &[SignalSpec] = &[
     SESSION_HOSTING,
     SESSION_CLIENT_CHANGE,
     SESSION_TWO_COUNTRIES,
+    KIT_USER_AGENT,
+    SCRIPT_USER_AGENT,
+    DEVICE_CODE,
+    DEVICE_CODE_BROKER,
+    ROPC,
     // #38.
     risk(
         "risk.adminConfirmedUserCompromised",

@@ -51,12 +51,19 @@ const BROWSERS: &[(&str, &str)] = &[
     ("CriOS/", "Chrome"),
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
+];
+
+/// HTTP libraries by how their user agents begin (signals.md, #11 and #12).
+const LIBRARIES: &[(&str, &str)] = &[
     ("python-requests/", "python-requests"),
+    ("python-httpx/", "python-httpx"),
     ("aiohttp/", "aiohttp"),
     ("axios/", "axios"),
     ("curl/", "curl"),
     ("Go-http-client/", "Go-http-client"),
+    ("go-resty/", "go-resty"),
     ("undici", "undici"),
+    ("node-fetch", "node"),
     ("node", "node"),
 ];
 
@@ -64,6 +71,25 @@ fn browser(agent: &str) -> Option<&'static str> {
     BROWSERS
         .iter()
         .find(|(token, _)| agent.contains(token))
+        .map(|(_, name)| *name)
+        .or_else(|| library(agent))
+}
+
+/// The HTTP library that the user agent names; Python's aiohttp writes
+/// `Python/3.11 aiohttp/3.9`.
+pub(super) fn library(agent: &str) -> Option<&'static str> {
+    let agent = agent.trim();
+    let begins = |token: &str| {
+        agent
+            .get(..token.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(token))
+    };
+    if agent.contains(" aiohttp/") {
+        return Some("aiohttp");
+    }
+    LIBRARIES
+        .iter()
+        .find(|(token, _)| begins(token))
         .map(|(_, name)| *name)
 }
 

@@ -8,9 +8,12 @@
 //! Architecture invariant: no clock, no I/O, no failure. Missing values mean
 //! "unknown" and raise nothing.
 
+mod aitm;
+mod apps;
 mod catalogue;
 mod client;
 mod network;
+mod protocol;
 mod risk;
 mod session;
 mod travel;
@@ -38,6 +41,8 @@ pub fn run(event: &Event, memory: &UserMemory, intel: &Intel) -> Vec<Signal> {
             if sign_in.succeeded() {
                 travel::detect(&seen, memory, &mut signals);
                 session::detect(&seen, memory, &mut signals);
+                aitm::detect(&seen, &mut signals);
+                protocol::detect(&seen, &mut signals);
             }
             signals
         }
@@ -89,6 +94,22 @@ impl<'a> Seen<'a> {
             asn: self.sign_in.network.asn,
             prefix: self.prefix,
             class: self.class,
+        }
+    }
+
+    /// A signal about how the sign-in was made.
+    fn method(&self, spec: &SignalSpec, what: &str) -> Signal {
+        Signal {
+            name: SignalName::new(spec.name),
+            family: spec.family,
+            at: self.sign_in.at,
+            record: self.sign_in.record.clone(),
+            evidence: Evidence::Method {
+                what: what.into(),
+                app: self.sign_in.app.name.clone(),
+                resource: self.sign_in.resource.name.clone(),
+                sighting: self.sighting(),
+            },
         }
     }
 

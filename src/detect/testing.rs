@@ -85,6 +85,8 @@ pub(crate) fn sign_in(seconds: i64, spot: Spot) -> SignIn {
         error_code: 0,
         user_agent: None,
         device: Device::default(),
+        protocol: Default::default(),
+        transfer_method: Default::default(),
     }
 }
 
@@ -100,6 +102,15 @@ pub(crate) fn risk_detection(seconds: i64, risk_type: &str) -> RiskDetection {
         state: RiskState::AtRisk,
         network: Network::default(),
     }
+}
+
+/// What one sign-in raises with nothing remembered.
+pub(crate) fn names_of(sign_in: &SignIn) -> Vec<String> {
+    let event = Event::SignIn(Box::new(sign_in.clone()));
+    run(&event, &UserMemory::default(), &intel())
+        .iter()
+        .map(|signal| signal.name.to_string())
+        .collect()
 }
 
 pub(crate) fn intel() -> Intel {

@@ -85,6 +85,8 @@ fn sign_in(seconds: i64, place: u8, session: u8, interactive: bool) -> Event {
         error_code: 0,
         user_agent: None,
         device: Device::default(),
+        protocol: Default::default(),
+        transfer_method: Default::default(),
     }))
 }
 

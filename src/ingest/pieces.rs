@@ -162,6 +162,18 @@ impl<'a> Cursor<'a> {
     fn envelope_or_record(&mut self) -> Result<(), Stop> {
         let start = self.at;
         let mut enveloped = false;
+        let members = self.members(&mut enveloped);
+        if enveloped {
+            return members;
+        }
+        self.at = start;
+        let value = self.value()?;
+        self.keep(start, value)
+    }
+
+    /// The members of the object that begins here, as an envelope's.
+    fn members(&mut self, enveloped: &mut bool) -> Result<(), Stop> {
+        let start = self.at;
         self.at += 1;
         while self.peek() == Some(b'"') {
             let key = self.value()?;
@@ -169,37 +181,31 @@ impl<'a> Cursor<'a> {
                 break;
             }
             self.at += 1;
-            let next = self.peek();
             if key.eq_ignore_ascii_case(br#""records""#) {
-                if next != Some(b'[') {
+                *enveloped = true;
+                if self.peek() != Some(b'[') {
                     self.at = start;
                     return Err(self.stop(NOT_RECORDS));
                 }
-                enveloped = true;
                 self.array()?;
-            } else if next.is_some() {
-                // A record that is cut is quarantined from its beginning.
-                self.value().map_err(|stop| Stop {
-                    from: if enveloped { stop.from } else { start },
-                    ..stop
-                })?;
+            } else {
+                self.value()?;
             }
+            let behind = self.at;
             if self.peek() == Some(b',') {
                 self.at += 1;
-                self.peek();
+            } else {
+                self.at = behind;
             }
         }
-        if enveloped {
-            let closed = self.peek() == Some(b'}');
-            if !closed {
-                return Err(self.stop(CUT));
+        match self.peek() {
+            Some(b'}') => {
+                self.at += 1;
+                Ok(())
             }
-            self.at += 1;
-            return Ok(());
+            Some(_) => Err(self.stop("expected the end of the envelope")),
+            None => Err(self.stop(CUT)),
         }
-        self.at = start;
-        let value = self.value()?;
-        self.keep(start, value)
     }
 
     /// Skips white space; the byte that follows it.
@@ -286,6 +292,10 @@ mod tests {
             (r#"{"records":[{"a":1}"#, 1, ""),
             (r#"{"records":[{"a":1}]"#, 1, ""),
             (r#"[{"a":1},{"a":"#, 1, r#"{"a":"#),
+            (r#"{"a":1,"b"#, 0, r#"{"a":1,"b"#),
+            ("{}\n{\"a\":1,\"b", 1, r#"{"a":1,"b"#),
+            (r#"{"records":[{"a":1}],"b"#, 1, r#""b"#),
+            (r#"{"records":[{"a":1}] 5}"#, 1, "5}"),
             (r#"{"a":"#, 0, r#"{"a":"#),
             (r#"{"a":"x"#, 0, r#"{"a":"x"#),
             ("", 0, ""),

@@ -96,6 +96,36 @@ pub struct SignIn {
     pub user_agent: Option<Box<str>>,
     /// `deviceDetail`.
     pub device: Device,
+    /// `authenticationProtocol`.
+    pub protocol: Protocol,
+    /// `originalTransferMethod`: how the session's first token came to this
+    /// device. The only field that names a device-code sign-in once its code
+    /// has been redeemed.
+    pub transfer_method: TransferMethod,
+}
+
+/// `authenticationProtocol`, as far as evictd tells protocols apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// `none`, missing, or one of no interest here.
+    #[default]
+    Other,
+    /// `deviceCode`.
+    DeviceCode,
+    /// `ropc`: a user name and a password, sent by the client.
+    Ropc,
+}
+
+/// `originalTransferMethod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransferMethod {
+    /// `none`, missing, or one that evictd does not know.
+    #[default]
+    Other,
+    /// `deviceCodeFlow`.
+    DeviceCodeFlow,
+    /// `authenticationTransfer`: from a computer to a phone by QR code.
+    AuthenticationTransfer,
 }
 
 impl SignIn {

@@ -18,8 +18,8 @@ pub use decision::{
     Admission, Decision, FamilyScore, GuardReason, Intent, Mode, PolicyVerdict, RungVerdict,
 };
 pub use event::{
-    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Prefix, RiskDetection, RiskLevel,
-    RiskState, RiskType, RiskyUser, SignIn, UserRef,
+    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Prefix, Protocol, RiskDetection,
+    RiskLevel, RiskState, RiskType, RiskyUser, SignIn, TransferMethod, UserRef,
 };
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
 pub use memory::{Footprint, Incident, NetworkClass, UserMemory, limits};

@@ -176,6 +176,17 @@ pub enum Evidence {
         /// When the earlier client was seen.
         from_at: Timestamp,
     },
+    /// How the sign-in was made.
+    Method {
+        /// What was odd, e.g. `device code through the authentication broker`.
+        what: Box<str>,
+        /// The client application, as the record names it.
+        app: Option<Box<str>>,
+        /// The resource it asked for.
+        resource: Option<Box<str>>,
+        /// Where from.
+        sighting: Sighting,
+    },
     /// Microsoft said so.
     Risk {
         /// Microsoft's type.
@@ -221,6 +232,21 @@ impl fmt::Display for Evidence {
                     "session {} changed client: {from} → {to}",
                     short(session.as_str())
                 )
+            }
+            Self::Method {
+                what,
+                app,
+                resource,
+                sighting,
+            } => {
+                write!(f, "{what}")?;
+                if let Some(app) = app {
+                    write!(f, ", {app}")?;
+                }
+                if let Some(resource) = resource {
+                    write!(f, " to {resource}")?;
+                }
+                write!(f, ", from {sighting}")
             }
             Self::Risk { risk_type, level } => {
                 write!(f, "Identity Protection: {} ({level:?})", risk_type.0)

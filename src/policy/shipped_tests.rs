@@ -2,9 +2,25 @@
 
 use jiff::Timestamp;
 
-use super::fixtures::{known, signal, user};
-use super::{PolicySet, evaluate, explain, shipped};
-use crate::model::{Effect, Mode, PolicyVerdict, UserRef};
+use super::fixtures::{signal, user};
+use super::{KnownSignal, PolicySet, evaluate, explain, fixtures, shipped};
+use crate::model::{Effect, Family, Mode, PolicyVerdict, UserRef};
+
+/// Every signal that the shipped policies may weigh. That it is what the
+/// detectors raise is a test of `ruleset`, where both are known.
+fn known() -> Vec<KnownSignal> {
+    let mut known = fixtures::known();
+    for (family, names) in [
+        (Family::Aitm, &["kit_user_agent", "script_user_agent"][..]),
+        (
+            Family::Protocol,
+            &["device_code", "device_code_broker", "ropc"][..],
+        ),
+    ] {
+        known.extend(names.iter().map(|name| KnownSignal { name, family }));
+    }
+    known
+}
 
 fn set() -> PolicySet {
     PolicySet::compile(shipped(), &known()).unwrap_or_else(|errors| panic!("{errors}"))
@@ -90,8 +106,35 @@ fn each_policy_does_what_its_comments_promise() {
             55,
             None,
         ),
+        ("stolen-session", &["device_code"], 45, None),
+        (
+            "stolen-session",
+            &["device_code", "script_user_agent"],
+            59,
+            None,
+        ),
+        (
+            "stolen-session",
+            &["ropc", "script_user_agent"],
+            66,
+            Some(Ask),
+        ),
+        ("stolen-session", &["device_code_broker"], 80, Some(Ask)),
+        ("stolen-session", &["kit_user_agent"], 80, Some(Ask)),
+        (
+            "stolen-session",
+            &["device_code_broker", "impossible_travel"],
+            91,
+            Some(Act),
+        ),
+        (
+            "stolen-session",
+            &["device_code", "impossible_travel"],
+            75,
+            Some(Ask),
+        ),
         ("risky-network", &["tor_exit"], 70, Some(Ask)),
-        ("risky-network", &["session_two_asns"], 55, Some(Ask)),
+        ("risky-network", &["session_two_asns"], 55, None),
         ("risky-network", &["impossible_travel"], 45, None),
         ("risky-network", &["tor_exit_failed"], 15, None),
         (

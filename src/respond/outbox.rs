@@ -85,6 +85,10 @@ impl Responder {
     }
 
     async fn run_in(self, lanes: Lanes, stop: CancellationToken, wake: &Notify) {
+        for lane in [&lanes.directory, &lanes.protection] {
+            // From zero, so that the first 429 is an increase to whoever alerts.
+            self.metrics.graph_throttled(lane.name()).increment(0);
+        }
         let desk = Arc::new(Desk {
             books: Books::new(self.store, Arc::clone(&self.metrics)),
             graph: self.graph,

@@ -133,14 +133,14 @@ fn about() -> About {
     }
 }
 
-async fn retried(id: i64) -> Result<Retried, String> {
+async fn retried(id: i64) -> Result<Retried, RetryError> {
     match id {
         1 => Ok(Retried {
             released: true,
             events: 2,
             reason: None,
         }),
-        id => Err(format!("no quarantined record {id}")),
+        id => Err(RetryError::NotThere(id)),
     }
 }
 

@@ -11,8 +11,9 @@ use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX, USER_AGENT_BYTES_MAX
 use super::time;
 use super::wire::{Location, Number, Properties, Record, Text};
 use crate::model::{
-    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, RecordId, RiskDetection,
-    RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, UserId, UserRef,
+    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Protocol, RecordId,
+    RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, TransferMethod,
+    UserId, UserRef,
 };
 
 /// `error_code` of a sign-in whose status is missing or unreadable: not a
@@ -20,6 +21,12 @@ use crate::model::{
 const ERROR_UNKNOWN: i64 = -1;
 /// The namespace of ids derived for records that bear none.
 const DERIVED: Uuid = Uuid::from_u128(0x6c0e_2d5b_51f7_4d0f_9a65_0b7e_c1d2_0010);
+
+/// `userId` of a sign-in under a name that the directory does not know: all
+/// such names share it.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+/// .NET's date of nothing.
+const NO_DATE: &str = "0001-01-01T00:00:00";
 
 type Converted<T> = Result<T, String>;
 
@@ -68,6 +75,8 @@ fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Conver
             .as_deref()
             .and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
         device: device(p),
+        protocol: protocol(&p.authentication_protocol),
+        transfer_method: transfer_method(&p.original_transfer_method),
         user,
     })
 }
@@ -139,7 +148,7 @@ fn missing(field: &str, expected: &str) -> String {
 /// The first of these fields that is there; one that is there must be a time.
 fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
     for (field, value) in fields {
-        let Some(value) = value.as_deref().map(str::trim).filter(|v| !v.is_empty()) else {
+        let Some(value) = value.as_deref().map(str::trim).filter(is_set) else {
             continue;
         };
         return time::parse(value).ok_or_else(|| {
@@ -156,10 +165,16 @@ fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
     ))
 }
 
-/// The object id, or the principal name where an edited record has no id.
+fn is_set(time: &&str) -> bool {
+    !time.is_empty() && !time.starts_with(NO_DATE)
+}
+
+/// The object id, or the principal name where the record has none or the
+/// directory knew none.
 fn user(p: &Properties<'_>) -> Converted<UserRef> {
     let principal_name = name(&p.user_principal_name).unwrap_or_default();
     let id = identity(&p.user_id)
+        .filter(|id| &**id != NOBODY || principal_name.is_empty())
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.clone()))
         .ok_or_else(|| {
             missing(
@@ -286,6 +301,25 @@ fn device(p: &Properties<'_>) -> Device {
         compliant: detail.is_compliant.and_then(|flag| flag.0),
         managed: detail.is_managed.and_then(|flag| flag.0),
     }
+}
+
+fn protocol(field: &Option<Text<'_>>) -> Protocol {
+    const PROTOCOLS: [(&str, Protocol); 2] = [
+        ("deviceCode", Protocol::DeviceCode),
+        ("ropc", Protocol::Ropc),
+    ];
+    named(field, &PROTOCOLS).unwrap_or_default()
+}
+
+fn transfer_method(field: &Option<Text<'_>>) -> TransferMethod {
+    const METHODS: [(&str, TransferMethod); 2] = [
+        ("deviceCodeFlow", TransferMethod::DeviceCodeFlow),
+        (
+            "authenticationTransfer",
+            TransferMethod::AuthenticationTransfer,
+        ),
+    ];
+    named(field, &METHODS).unwrap_or_default()
 }
 
 fn risk_level(field: &Option<Text<'_>>) -> RiskLevel {

@@ -44,6 +44,7 @@ const PASSED_OVER: [&str; 6] = [
 /// Decodes one message: `{"records":[…]}`, a bare array, or a single record.
 /// Never fails: what does not decode is in `quarantined`.
 pub fn decode(body: &[u8]) -> Decoded {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     whole(body).unwrap_or_else(|| record_by_record(body))
 }
 
@@ -52,14 +53,20 @@ fn whole(body: &[u8]) -> Option<Decoded> {
     let text = simdutf8::basic::from_utf8(body).ok()?;
     let records = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => envelope.records,
-        Err(_) => vec![serde_json::from_str::<Record<'_>>(text).ok()?],
+        Err(_) => {
+            let record = serde_json::from_str::<Record<'_>>(text).ok()?;
+            if record.records.is_some() {
+                return None;
+            }
+            vec![record]
+        }
     };
     let mut decoded = Decoded::default();
     decoded.events.reserve(records.len());
     for record in &records {
         take(record, &mut decoded).ok()?;
     }
-    (records.len() <= RECORDS_MAX).then_some(decoded)
+    Some(decoded)
 }
 
 fn take(record: &Record<'_>, decoded: &mut Decoded) -> Result<(), String> {
@@ -127,6 +134,7 @@ fn record_by_record(body: &[u8]) -> Decoded {
 fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
     let text = simdutf8::compat::from_utf8(bytes)
         .map_err(|error| format!(": not UTF-8 from byte {}", error.valid_up_to() + 1))?;
+    let text = &*text::without_lone_surrogates(text);
     // The shape of what is not judged is not our business.
     if let Ok(peek) = serde_json::from_str::<wire::Peek<'_>>(text)
         && let Ok(Kind::Other(category)) = category_of(&Record {
@@ -140,14 +148,36 @@ fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
         return Ok(());
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    let record: Record<'_> = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let inner = error.inner();
-        match inner.classify() {
-            JsonFault::Data => format!(".{}: {}", error.path(), brief(inner)),
-            _ => format!(": not JSON: {}", brief(inner)),
+    let parsed = serde_path_to_error::deserialize::<_, Record<'_>>(&mut json);
+    let taken = match parsed {
+        Ok(record) => take(&record, decoded),
+        Err(error) if is_duplicate(error.inner()) => {
+            // Of a key that stands twice the last one counts, as in a map.
+            let object: serde_json::Value =
+                serde_json::from_str(text).map_err(|error| not_json(&error))?;
+            let record = serde_path_to_error::deserialize(&object).map_err(misshapen)?;
+            take(&record, decoded)
         }
-    })?;
-    take(&record, decoded).map_err(|reason| format!(".{reason}"))
+        Err(error) => return Err(misshapen(error)),
+    };
+    taken.map_err(|reason| format!(".{reason}"))
+}
+
+/// Serde has no other mark for it than the message.
+fn is_duplicate(error: &serde_json::Error) -> bool {
+    error.is_data() && error.to_string().starts_with("duplicate field")
+}
+
+fn misshapen(error: serde_path_to_error::Error<serde_json::Error>) -> String {
+    let inner = error.inner();
+    match inner.classify() {
+        JsonFault::Data => format!(".{}: {}", error.path(), brief(inner)),
+        _ => not_json(inner),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> String {
+    format!(": not JSON: {}", brief(error))
 }
 
 fn has_category(text: &str) -> bool {

@@ -61,6 +61,37 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
+/// JSON text with each escape that is half of a surrogate pair (`\ud83d` with
+/// no other half behind it) replaced by `\ufffd`; the length stays.
+///
+/// Who cuts a text of UTF-16 at a fixed length writes such halves, and a parser
+/// refuses them. A user agent is the visitor's to choose: without this, the
+/// right one would keep its sign-ins from being judged.
+pub(super) fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let mut repaired = Cow::Borrowed(json);
+    let mut at = 0;
+    while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
+        let escape = at + found;
+        at = match (unit_at(json, escape), unit_at(json, escape + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => escape + 12,
+            (Some(0xd800..=0xdfff), _) => {
+                let next = escape + 6;
+                repaired.to_mut().replace_range(escape..next, "\\ufffd");
+                next
+            }
+            // The escaped byte may be a backslash itself.
+            _ => escape + 2,
+        };
+    }
+    repaired
+}
+
+/// The UTF-16 unit that the escape `\uXXXX` at `at` writes.
+fn unit_at(json: &str, at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
 /// At most `chars_max` characters of a value, quoted, for a reason.
 pub(super) fn excerpt(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars();
@@ -114,5 +145,22 @@ mod tests {
         assert_eq!(clean("user\u{202e}nimda", 99).as_deref(), Some("usernimda"));
         assert_eq!(clean("Zürich 東京", 99).as_deref(), Some("Zürich 東京"));
         assert_eq!(clean(" \t\u{7}", 99), None);
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_replaced_and_pairs_are_not() {
+        for (json, expected) in [
+            (r#""plain""#, r#""plain""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""\uD83Dx\uDE00""#, r#""\ufffdx\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\\ud83d""#, r#""\\ud83d""#),
+            (r#""\\\ud83d""#, r#""\\\ufffd""#),
+            (r#""\u+83d \ud8"#, r#""\u+83d \ud8"#),
+            ("\\\u{e9}\\", "\\\u{e9}\\"),
+        ] {
+            assert_eq!(without_lone_surrogates(json), expected, "{json}");
+        }
     }
 }

@@ -9,8 +9,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::RECORDS_MAX;
 
 /// A message: the records of `{"records":[…]}`, of a bare array, or one record.
 #[derive(Debug)]
@@ -32,6 +34,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut records = Vec::new();
                 while let Some(record) = seq.next_element()? {
+                    // `{}` is two bytes here and a hundred times that there.
+                    if records.len() == RECORDS_MAX {
+                        return Err(de::Error::custom("too many records"));
+                    }
                     records.push(record);
                 }
                 Ok(Envelope { records })
@@ -68,6 +74,9 @@ pub(super) struct Peek<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "a record, which is an object")]
 pub(super) struct Record<'a> {
+    /// An envelope with more to it than its records, not a record.
+    #[serde(default)]
+    pub(super) records: Option<IgnoredAny>,
     #[serde(borrow, default)]
     pub(super) category: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -123,6 +132,10 @@ pub(super) struct Properties<'a> {
     pub(super) user_agent: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) device_detail: Option<DeviceDetail<'a>>,
+    #[serde(borrow)]
+    pub(super) authentication_protocol: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) original_transfer_method: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) session_id: Option<Text<'a>>,
     #[serde(borrow)]

@@ -1,12 +1,15 @@
 //! Each trap of Entra's records, by name.
 
+mod messages;
+
 use jiff::Timestamp;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::decode;
 use crate::ingest::Decoded;
-use crate::model::{Event, RiskDetection, RiskLevel, RiskState, RiskyUser, SignIn};
+use crate::model::{
+    Event, Protocol, RiskDetection, RiskLevel, RiskState, RiskyUser, SignIn, TransferMethod,
+};
 
 fn sign_in_record() -> Value {
     json!({
@@ -397,6 +400,33 @@ fn keys_of_the_envelope_come_in_lower_case_too() {
 }
 
 #[test]
+fn a_redeemed_device_code_is_named_by_the_transfer_method_alone() {
+    let event = sign_in(&sign_in_record());
+    assert_eq!(
+        (event.protocol, event.transfer_method),
+        (Protocol::Other, TransferMethod::Other)
+    );
+    let redeemed = changed(
+        changed(
+            sign_in_record(),
+            "/properties/authenticationProtocol",
+            json!("none"),
+        ),
+        "/properties/originalTransferMethod",
+        json!("deviceCodeFlow"),
+    );
+    let event = sign_in(&redeemed);
+    assert_eq!(event.protocol, Protocol::Other);
+    assert_eq!(event.transfer_method, TransferMethod::DeviceCodeFlow);
+    let event = sign_in_with("/properties/authenticationProtocol", json!("deviceCode"));
+    assert_eq!(event.protocol, Protocol::DeviceCode);
+    let event = sign_in_with("/properties/authenticationProtocol", json!("ropc"));
+    assert_eq!(event.protocol, Protocol::Ropc);
+    let event = sign_in_with("/properties/originalTransferMethod", json!("telepathy"));
+    assert_eq!(event.transfer_method, TransferMethod::Other);
+}
+
+#[test]
 fn a_user_without_an_id_is_known_by_name_and_one_without_both_is_quarantined() {
     let nameless = changed(sign_in_record(), "/properties/userId", json!(null));
     assert_eq!(sign_in(&nameless).user.id.as_str(), "ana@contoso.example");
@@ -478,67 +508,6 @@ fn a_risky_user_is_known_by_the_records_id() {
 }
 
 #[test]
-fn only_the_bad_record_of_a_message_is_quarantined() {
-    let bad = changed(sign_in_record(), "/properties/location", json!("Paris"));
-    let body = json!({ "records": [sign_in_record(), bad, risk_record()] }).to_string();
-    let decoded = decode(body.as_bytes());
-    assert_eq!((decoded.events.len(), decoded.quarantined.len()), (2, 1));
-    let kept = &decoded.quarantined[0];
-    assert_eq!(kept.index, Some(1));
-    assert_eq!(serde_json::from_slice::<Value>(&kept.bytes).unwrap(), bad);
-    assert_eq!(
-        kept.reason,
-        "records[1].properties.location: invalid type: string \"Paris\", expected an object"
-    );
-}
-
-#[test]
-fn a_truncated_message_loses_only_what_was_cut() {
-    let body = json!({ "records": [sign_in_record(), risk_record()] }).to_string();
-    let decoded = decode(&body.as_bytes()[..body.len() - 40]);
-    assert_eq!((decoded.events.len(), decoded.quarantined.len()), (1, 1));
-    let rest = &decoded.quarantined[0];
-    assert_eq!(rest.index, None);
-    assert!(rest.bytes.starts_with(b"{\"category\":\"UserRiskEvents\""));
-}
-
-#[test]
-fn bytes_that_are_no_json_are_kept_whole() {
-    for body in [
-        &b"\xff\xfe\x00"[..],
-        b"",
-        b"hello",
-        b"{\"records\":5}",
-        b"[[[[[[",
-    ] {
-        let decoded = decode(body);
-        assert_eq!(
-            (decoded.events.len(), decoded.quarantined.len()),
-            (0, 1),
-            "{body:?}"
-        );
-        assert_eq!(decoded.quarantined[0].bytes, body);
-    }
-}
-
-#[test]
-fn a_record_in_another_encoding_does_not_take_its_neighbours_along() {
-    let mut body = br#"{"records":[{"category":"SignInLogs","x":""#.to_vec();
-    body.extend(b"\xff\xff\"},");
-    body.extend(sign_in_record().to_string().as_bytes());
-    body.extend(b"]}");
-    let decoded = decode(&body);
-    assert_eq!((decoded.events.len(), decoded.quarantined.len()), (1, 1));
-    assert!(
-        decoded.quarantined[0]
-            .reason
-            .contains("not UTF-8 from byte"),
-        "{:?}",
-        decoded.quarantined
-    );
-}
-
-#[test]
 fn hostile_text_is_cut_and_cleaned() {
     let huge = format!("Mozilla\u{1b}[2J\u{202e}{}", "é".repeat(5_000_000));
     let event = sign_in_with("/properties/userAgent", json!(huge));
@@ -553,13 +522,18 @@ fn hostile_text_is_cut_and_cleaned() {
 }
 
 #[test]
-fn nesting_is_bounded() {
-    let deep = format!(
-        "{{\"records\":[{}{}]}}",
-        "[".repeat(100_000),
-        "]".repeat(100_000)
-    );
-    assert_eq!(decode(deep.as_bytes()).quarantined.len(), 1);
+fn names_that_the_directory_does_not_know_are_not_one_user() {
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    let unknown = changed(sign_in_record(), "/properties/userId", json!(nobody));
+    assert_eq!(sign_in(&unknown).user.id.as_str(), "ana@contoso.example");
+    let nameless = without(unknown, "/properties", "userPrincipalName");
+    assert_eq!(sign_in(&nameless).user.id.as_str(), nobody);
+}
+
+#[test]
+fn the_date_of_nothing_is_no_time() {
+    let event = sign_in_with("/properties/createdDateTime", json!("0001-01-01T00:00:00Z"));
+    assert_eq!(event.at, at("2026-11-24T08:05:00Z"));
 }
 
 #[test]
@@ -588,45 +562,4 @@ fn the_real_records_that_are_at_hand_decode() {
         events, 18,
         "13 + 2 interactive and 3 non-interactive sign-ins"
     );
-}
-
-proptest! {
-    /// Whatever arrives, nothing panics and nothing vanishes.
-    #[test]
-    fn arbitrary_bytes_are_events_or_kept(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let decoded = decode(&body);
-        prop_assert!(decoded.events.is_empty());
-    }
-
-    #[test]
-    fn a_mutated_message_is_events_or_kept(
-        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
-    ) {
-        let mut body = json!({ "records": [sign_in_record(), risk_record()] }).to_string().into_bytes();
-        for (at, byte) in flips {
-            let at = at.index(body.len());
-            body[at] = byte;
-        }
-        let decoded = decode(&body);
-        let found = decoded.events.len() + decoded.passed_over.len() + decoded.quarantined.len();
-        prop_assert!(found >= 1);
-    }
-
-    #[test]
-    fn every_record_of_a_whole_message_is_accounted_for(kinds in prop::collection::vec(0..4_u8, 0..20)) {
-        let records: Vec<Value> = kinds
-            .iter()
-            .map(|kind| match kind {
-                0 => sign_in_record(),
-                1 => risk_record(),
-                2 => json!({ "category": "AuditLogs", "properties": { "status": [] } }),
-                _ => json!({ "category": "SignInLogs", "properties": 5 }),
-            })
-            .collect();
-        let decoded = decode(json!({ "records": records }).to_string().as_bytes());
-        let of = |kind: u8| kinds.iter().filter(|k| **k == kind).count();
-        prop_assert_eq!(decoded.events.len(), of(0) + of(1));
-        prop_assert_eq!(decoded.passed_over.len(), of(2));
-        prop_assert_eq!(decoded.quarantined.len(), of(3));
-    }
 }
