@@ -203,6 +203,28 @@ impl Bench {
         }
     }
 
+    /// Asks a question whose 600 s are over and waits until it has expired.
+    async fn expired_question(&self, user: Uuid) {
+        let then = Timestamp::now() - SignedDuration::from_secs(601);
+        let commit = Commit {
+            decisions: vec![decided(user, RevokeSessions, Effect::Ask, 90, then)],
+            ..Commit::default()
+        };
+        self.store.commit(commit, then).await.unwrap();
+        self.settled(user, ActionState::Expired).await;
+    }
+
+    /// Waits until the metrics hold this line.
+    async fn metric(&self, line: &str) {
+        let wait = async {
+            while !self.metrics.render().contains(line) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(SOON, wait).await;
+        assert!(found.is_ok(), "{line} in\n{}", self.metrics.render());
+    }
+
     /// The requests Graph saw to paths with this in them.
     fn calls(&self, part: &str) -> Vec<Call> {
         let mut calls = self.graph.calls();

@@ -171,12 +171,12 @@ async fn a_429_holds_the_whole_lane_and_costs_few_more_requests() {
 }
 
 /// A tenth of the documented quota (300 writes in 15 s) and of the lane's
-/// burst, twenty times as fast, so that a thousand are more than three windows.
+/// burst, five times as fast, so that a thousand are more than three windows.
 /// The lane keeps a tenth back here, since a loaded machine may bunch up the
 /// 16 requests in flight.
 #[tokio::test]
 async fn a_thousand_revokes_meet_no_429() {
-    const SPEED: f64 = 20.0;
+    const SPEED: f64 = 5.0;
     let quotas = Quotas {
         app_writes: Quota::per_seconds(300, 15),
         ..Quotas::documented(TenantSize::Large)

@@ -42,6 +42,35 @@ async fn a_batch_is_halved_until_the_bad_user_stands_alone() {
 }
 
 #[tokio::test]
+async fn a_429_among_the_halves_holds_the_other_halves_too() {
+    let bench = Bench::new(3).await;
+    let mut everybody = vec![Uuid::from_u128(0xbad)];
+    everybody.extend(&bench.users);
+    let throttled = Fault::Status {
+        status: 429,
+        retry_after: Some("0.5".to_owned()),
+    };
+    bench
+        .order(ConfirmCompromised, Effect::Act, &all(&everybody))
+        .await;
+    let refused = Fault::status(400);
+    bench
+        .graph
+        .inject(FaultRule::once(refused).on_path(CONFIRM));
+    bench
+        .graph
+        .inject(FaultRule::once(throttled).on_path(CONFIRM));
+    let running = bench.start();
+    bench.wait_for_calls(CONFIRM, 3).await;
+    let calls = bench.calls(CONFIRM);
+    let statuses = [calls[0].status, calls[1].status];
+    assert_eq!(statuses, [Some(400), Some(429)]);
+    let waited = calls[2].received.duration_since(calls[1].received);
+    assert!(waited >= SignedDuration::from_millis(490), "{waited}");
+    running.stopped().await;
+}
+
+#[tokio::test]
 async fn a_refusal_of_them_all_fails_them_all_at_once() {
     let bench = Bench::new(5).await;
     bench

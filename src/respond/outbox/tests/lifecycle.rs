@@ -63,14 +63,10 @@ async fn a_pause_stops_claims_and_a_resume_lets_them_go() {
         bench
             .order(ConfirmCompromised, Effect::Act, &all(&[confirmed]))
             .await;
-        // The responder has had its turn once its gauge shows what it left.
-        let held = r#"evictd_outbox_depth{state="queued"} 2"#;
-        let wait = async {
-            while !bench.metrics.render().contains(held) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(SOON, wait).await.expect("the gauge");
+        // Two rounds of its upkeep, a second apart: it has had its turns.
+        for n in 0..2 {
+            bench.expired_question(Uuid::from_u128(n)).await;
+        }
         assert!(bench.graph.calls().is_empty());
         assert_eq!(bench.action(revoked).await.state, ActionState::Queued);
 
@@ -191,15 +187,8 @@ async fn after_a_stop_nothing_more_is_claimed() {
 async fn a_question_that_nobody_answers_expires() {
     let bench = Bench::new(1).await;
     let user = bench.users[0];
-    // Asked so long ago that its 600 s are over.
-    let then = Timestamp::now() - SignedDuration::from_secs(601);
-    let commit = Commit {
-        decisions: vec![decided(user, RevokeSessions, Effect::Ask, 90, then)],
-        ..Commit::default()
-    };
-    bench.store.commit(commit, then).await.unwrap();
     let running = bench.start();
-    bench.settled(user, ActionState::Expired).await;
+    bench.expired_question(user).await;
     assert!(bench.graph.calls().is_empty());
     running.stopped().await;
 }
@@ -223,31 +212,19 @@ async fn a_lost_wake_up_costs_a_poll_and_no_action() {
 async fn a_store_that_fails_for_a_while_loses_no_answer() {
     let bench = Bench::new(1).await;
     let user = bench.users[0];
-    let late = Fault::Latency(Duration::from_secs(1));
-    bench.graph.inject(FaultRule::once(late));
+    // Every settlement fails, as on a disk that is full, and nothing else does.
+    let path = bench.directory.path().join("evictd.db");
+    let other = rusqlite::Connection::open(path).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF acknowledged_at ON actions
+                  BEGIN SELECT RAISE(ABORT, 'refused by the test'); END";
+    other.execute_batch(refuse).unwrap();
     let running = bench.start();
     bench
         .order(RevokeSessions, Effect::Act, &all(&[user]))
         .await;
-    bench.wait_for_calls(REVOKE, 1).await;
-    // Before the answer comes, another process locks the database.
-    let path = bench.directory.path().join("evictd.db");
-    let other = rusqlite::Connection::open(path).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let failed = async {
-        while bench
-            .metrics
-            .render()
-            .contains("evictd_commit_failures_total 0")
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(SOON, failed)
-        .await
-        .expect("the store fails");
+    bench.metric("evictd_commit_failures_total 2").await;
     assert_eq!(bench.action(user).await.state, ActionState::Sending);
-    other.execute_batch("ROLLBACK").unwrap();
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
     let action = bench.settled(user, ActionState::Acknowledged).await;
     assert_eq!(action.attempts, 1, "sent once");
     assert_eq!(bench.calls(REVOKE).len(), 1);

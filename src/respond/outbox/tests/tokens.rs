@@ -36,6 +36,10 @@ async fn while_entra_gives_no_token_actions_wait_in_the_outbox() {
     tokio::time::timeout(SOON, refused)
         .await
         .expect("Entra is asked");
+    for user in &bench.users {
+        let action = bench.action(*user).await;
+        assert_eq!(action.state, ActionState::Queued, "not claimed");
+    }
     bench.entra.outage(false);
     for user in &bench.users {
         let action = bench.settled(*user, ActionState::Acknowledged).await;
@@ -76,6 +80,36 @@ async fn a_token_that_was_never_taken_is_not_blamed_for_being_old() {
     bench.entra.expire_all_tokens();
     assert_eq!(revoke().await, Outcome::Unauthorized { stale: true });
     assert_eq!(revoke().await.name(), "acknowledged");
+}
+
+#[tokio::test]
+async fn a_late_refusal_of_an_old_token_does_not_drop_its_successor() {
+    let bench = Bench::new(2).await;
+    let client = bench.client();
+    let [quick, slow] = [0, 1].map(|n: usize| bench.users[n]);
+    let late = Fault::Latency(Duration::from_millis(500));
+    bench.graph.inject(FaultRule::once(late).on_user(slow));
+    client.probe().await.unwrap();
+    bench.entra.expire_all_tokens();
+    let tag = Tag {
+        request_id: Uuid::from_u128(1),
+        priority: Priority::Normal,
+    };
+    let revoke = |user: Uuid| {
+        let client = &client;
+        async move {
+            let user = UserId::new(user.to_string());
+            client.revoke_sessions(&user, tag).await.name()
+        }
+    };
+    // Refused, then done with a fresh token, while the other's refusal of the
+    // old one is still on its way.
+    let twice = async { [revoke(quick).await, revoke(quick).await] };
+    let (late, twice) = tokio::join!(revoke(slow), twice);
+    assert_eq!(twice, ["unauthorized", "acknowledged"]);
+    assert_eq!(late, "unauthorized");
+    assert_eq!(revoke(slow).await, "acknowledged");
+    assert_eq!(bench.entra.counters().issued, 2);
 }
 
 #[tokio::test]
