@@ -57,18 +57,8 @@ pub struct DemoArgs {
 /// The end of the demo in one object; `--format json` prints it.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// Records the daemon read.
-    records: u64,
-    /// Records that became events.
-    events: u64,
-    /// Records it recognised as delivered before.
-    duplicates: u64,
-    /// Records in quarantine.
-    quarantined: u64,
-    /// Signals raised, by name.
-    signals: BTreeMap<String, u64>,
-    /// Decisions by effect, after the guard.
-    decisions: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    counts: Counts,
     /// Users whose sessions were revoked.
     contained: Vec<String>,
     /// Users about whom a human is asked.
@@ -179,12 +169,7 @@ async fn play(
     let counts = daemon
         .wait_for("the acts' records", |counts| counts.records >= scripted)
         .await?;
-    summary.records = counts.records;
-    summary.events = counts.events;
-    summary.duplicates = counts.duplicates;
-    summary.quarantined = counts.quarantined;
-    summary.signals = counts.signals;
-    summary.decisions = counts.decisions;
+    summary.counts = counts;
     let calls = lab.graph.calls();
     summary.graph.requests = calls.len() as u64;
     summary.graph.throttled = calls.iter().filter(|call| call.status == Some(429)).count() as u64;
@@ -248,20 +233,29 @@ fn expect(summary: &mut Summary, published: u64, scripted: u64, calls: &[super::
         .count();
     let checks = [
         (
-            summary.records == scripted,
-            format!("{} records read, {scripted} were sent", summary.records),
+            summary.counts.records == scripted,
+            format!(
+                "{} records read, {scripted} were sent",
+                summary.counts.records
+            ),
         ),
         (
-            summary.events + summary.quarantined == summary.records,
+            summary.counts.events + summary.counts.quarantined == summary.counts.records,
             "events and quarantine do not add up".to_owned(),
         ),
         (
-            summary.quarantined == 1,
-            format!("{} records in quarantine, expected 1", summary.quarantined),
+            summary.counts.quarantined == 1,
+            format!(
+                "{} records in quarantine, expected 1",
+                summary.counts.quarantined
+            ),
         ),
         (
-            summary.duplicates > published / 40,
-            format!("{} duplicates recognised of one in 30", summary.duplicates),
+            summary.counts.duplicates > published / 40,
+            format!(
+                "{} duplicates recognised of one in 30",
+                summary.counts.duplicates
+            ),
         ),
         (
             revoked == summary.contained.len(),
@@ -292,13 +286,19 @@ struct Daemon {
 }
 
 /// What `/metrics` says.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct Counts {
+    /// Records the daemon read.
     records: u64,
+    /// Records that became events.
     events: u64,
+    /// Records it recognised as delivered before.
     duplicates: u64,
+    /// Records in quarantine.
     quarantined: u64,
+    /// Signals raised, by name.
     signals: BTreeMap<String, u64>,
+    /// Decisions by effect, after the guard.
     decisions: BTreeMap<String, u64>,
 }
 
