@@ -74,9 +74,13 @@ struct File {
 
 impl File {
     fn take(&mut self, line: &[u8], each: &mut impl FnMut(Located)) {
-        // In NDJSON every record begins a line; one that does inside a value
-        // means that the value before it was cut.
-        if !self.value.is_empty() && !self.in_array && line.first() == Some(&b'{') {
+        // In NDJSON every record begins a line; one that does where the value
+        // before it expects none means that that one was cut.
+        if !self.value.is_empty()
+            && !self.in_array
+            && line.first() == Some(&b'{')
+            && !self.expects_a_value()
+        {
             self.end(each);
         }
         let mut rest = line;
@@ -102,6 +106,12 @@ impl File {
             rest = after;
             self.end(each);
         }
+    }
+
+    /// Whether an object may begin here, inside the value so far: an envelope
+    /// may be laid out one record a line.
+    fn expects_a_value(&self) -> bool {
+        matches!(self.value.trim_ascii_end().last(), Some(b'[' | b',' | b':'))
     }
 
     /// Skips what may stand between two values.
@@ -211,6 +221,10 @@ mod tests {
             (format!("[{RECORD},{RECORD}]"), vec![(1, 1), (1, 1)]),
             (pretty, vec![(2, 1), (13, 1)]),
             (wrapped, vec![(1, 1)]),
+            (
+                format!("{{\"records\":[\n{RECORD},\n{RECORD}\n]}}\n{RECORD}\n"),
+                vec![(1, 2), (5, 1)],
+            ),
             (String::new(), vec![]),
             ("[]\n".to_owned(), vec![]),
         ];

@@ -98,7 +98,7 @@ fn risk_detection(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskDete
         .or_else(|| name(&p.risk_type))
         .ok_or_else(|| missing("properties.riskEventType", "e.g. \"anonymizedIPAddress\""))?;
     Ok(RiskDetection {
-        record: updated_id(&detection, &p.last_updated_date_time),
+        record: updated_id(&detection, &p.last_updated_date_time, &p.risk_state),
         detection,
         at,
         user,
@@ -133,7 +133,7 @@ fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
         guest: p.is_guest.and_then(|flag| flag.0).unwrap_or(false),
     };
     Ok(RiskyUser {
-        record: updated_id(&id, &p.risk_last_updated_date_time),
+        record: updated_id(&id, &p.risk_last_updated_date_time, &p.risk_state),
         at,
         user,
         level: risk_level(&p.risk_level),
@@ -228,11 +228,12 @@ fn derived_id(record: &Record<'_>, p: &Properties<'_>, user: &UserRef, at: Times
 }
 
 /// The identity of one state of something that Entra sends again at each
-/// change.
-fn updated_id(id: &str, updated: &Option<Text<'_>>) -> RecordId {
-    match updated.as_deref().and_then(time::parse) {
-        Some(at) => RecordId::new(format!("{id}@{at}")),
-        None => RecordId::new(id),
+/// change: by the time of the change, or where that is missing by the state.
+fn updated_id(id: &str, updated: &Option<Text<'_>>, state: &Option<Text<'_>>) -> RecordId {
+    match (updated.as_deref().and_then(time::parse), identity(state)) {
+        (Some(at), _) => RecordId::new(format!("{id}@{at}")),
+        (None, Some(state)) => RecordId::new(format!("{id}@{state}")),
+        (None, None) => RecordId::new(id),
     }
 }
 

@@ -473,6 +473,10 @@ fn an_update_of_a_detection_is_another_record_of_the_same_detection() {
     let (first, second) = (risk(&risk_record()), risk(&later));
     assert_ne!(first.record, second.record);
     assert_eq!(first.detection, second.detection);
+    // Where the time of the change is missing, the state tells them apart.
+    let undated = without(risk_record(), "/properties", "lastUpdatedDateTime");
+    let dismissed = changed(undated.clone(), "/properties/riskState", json!("dismissed"));
+    assert_ne!(risk(&undated).record, risk(&dismissed).record);
 }
 
 #[test]
