@@ -103,11 +103,13 @@ fn decide(
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
     let current = memory
         .incident
-        .take()
+        .as_ref()
         .filter(|incident| incident.takes_in(first));
     let mut incident = match (current, reached) {
-        (Some(incident), _) => incident,
+        (Some(incident), _) => incident.clone(),
         (None, true) => opened_by(event, first),
+        // The incident that is over stays known: late records may still
+        // belong to it.
         (None, false) => return None,
     };
     incident.first = incident.first.min(first);

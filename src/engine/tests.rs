@@ -215,6 +215,28 @@ fn a_theft_after_the_incident_is_over_is_a_new_case() {
 }
 
 #[test]
+fn a_weak_signal_after_an_incident_does_not_make_it_forgotten() {
+    let day = 24 * 3_600;
+    let events = [
+        sign_in(0, 0, 1, true),
+        sign_in(1_800, 3, 1, false),
+        // A day later the phone roams, which calls for nothing.
+        sign_in(2 * day, 0, 2, true),
+        sign_in(2 * day + 60, 1, 2, false),
+        // Late: more of the theft that was answered two days ago.
+        sign_in(1_860, 3, 1, false),
+    ];
+    let (memory, steps) = run(&events);
+    assert!(!steps[3].signals.is_empty(), "the phone was noticed");
+    assert!(!steps[4].signals.is_empty(), "the late record was noticed");
+    let decisions = decisions(&steps);
+    assert_eq!(decisions.len(), 1, "nothing is done twice");
+    let incident = memory.incident.as_ref().unwrap();
+    assert_eq!(incident.case, decisions[0].case);
+    assert_eq!(incident.last, at(1_860));
+}
+
+#[test]
 fn the_guard_has_the_last_word() {
     let (_, steps) = run(&[sign_in(0, 0, 1, true), sign_in(1_800, 3, 1, false)]);
     let decision = decisions(&steps)[0].clone();
