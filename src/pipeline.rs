@@ -423,7 +423,7 @@ impl Pipeline {
             .into_iter()
             .find(|row| row.id == id)
             .ok_or(RetryError::NotThere(id))?;
-        let mut content = entra::decode(&row.record.bytes);
+        let mut content = entra::decode_enqueued(&row.record.bytes, row.enqueued_at);
         if let Some(still_bad) = content.quarantined.pop() {
             return Ok(Retried {
                 released: false,

@@ -209,7 +209,7 @@ impl Parts {
         let inlet = Inlet {
             config: Arc::new(self.config.event_hubs.clone()),
             credential: credential as Arc<dyn TokenCredential>,
-            decode: entra::decode,
+            decode: entra::decode_enqueued,
             out,
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),

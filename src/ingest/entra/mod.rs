@@ -15,15 +15,22 @@ mod text;
 mod time;
 mod wire;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::error::Category as JsonFault;
 
 use self::wire::{Envelope, Record};
 use super::pieces::take_apart;
 use super::{Category, Decoded, Undecodable};
+use crate::model::Event;
 
 /// Records taken from one message; a hub's message is at most 1 MiB, a real
 /// record 3–8 KB.
 const RECORDS_MAX: usize = 10_000;
+
+/// How far beyond its message an event may be dated: time zones are at most
+/// 14 h apart, clocks less. A user's memory is kept up to the newest event it
+/// has seen, so a single one dated in the year 9999 would push out all others.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Categories by their canonical spelling: judged, and known to be passed over.
 const JUDGED: [&str; 4] = [
@@ -44,12 +51,22 @@ const PASSED_OVER: [&str; 6] = [
 /// Decodes one message: `{"records":[…]}`, a bare array, or a single record.
 /// Never fails: what does not decode is in `quarantined`.
 pub fn decode(body: &[u8]) -> Decoded {
+    decode_until(body, None)
+}
+
+/// As [`decode`], for a message that Event Hubs took in at `enqueued_at`: an
+/// event dated more than a day later is quarantined.
+pub fn decode_enqueued(body: &[u8], enqueued_at: Timestamp) -> Decoded {
+    decode_until(body, Some(enqueued_at))
+}
+
+fn decode_until(body: &[u8], enqueued_at: Option<Timestamp>) -> Decoded {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    whole(body).unwrap_or_else(|| record_by_record(body))
+    whole(body, enqueued_at).unwrap_or_else(|| record_by_record(body, enqueued_at))
 }
 
 /// The common path: every record is what it should be.
-fn whole(body: &[u8]) -> Option<Decoded> {
+fn whole(body: &[u8], enqueued_at: Option<Timestamp>) -> Option<Decoded> {
     let text = simdutf8::basic::from_utf8(body).ok()?;
     let records = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => envelope.records,
@@ -64,20 +81,43 @@ fn whole(body: &[u8]) -> Option<Decoded> {
     let mut decoded = Decoded::default();
     decoded.events.reserve(records.len());
     for record in &records {
-        take(record, &mut decoded).ok()?;
+        take(record, enqueued_at, &mut decoded).ok()?;
     }
     Some(decoded)
 }
 
-fn take(record: &Record<'_>, decoded: &mut Decoded) -> Result<(), String> {
+fn take(
+    record: &Record<'_>,
+    enqueued_at: Option<Timestamp>,
+    decoded: &mut Decoded,
+) -> Result<(), String> {
     match category_of(record)? {
         Kind::Judged(category) => {
             let event = convert::event(category.0, record)?;
+            if let Some(enqueued_at) = enqueued_at {
+                happened_by(&event, enqueued_at)?;
+            }
             decoded.events.push((category, event));
         }
         Kind::Other(category) => decoded.passed_over.push(category),
     }
     Ok(())
+}
+
+fn happened_by(event: &Event, enqueued_at: Timestamp) -> Result<(), String> {
+    let at = event.at();
+    if at.duration_since(enqueued_at) <= AHEAD_MAX {
+        return Ok(());
+    }
+    let field = match event {
+        Event::SignIn(_) => "createdDateTime",
+        Event::RiskDetection(_) => "activityDateTime",
+        Event::RiskyUser(_) => "riskLastUpdatedDateTime",
+    };
+    Err(format!(
+        "properties.{field}: saw {at}, expected no later than a day after Event Hubs took the \
+         message in, {enqueued_at}"
+    ))
 }
 
 enum Kind {
@@ -104,11 +144,11 @@ fn category_of(record: &Record<'_>) -> Result<Kind, String> {
 }
 
 /// The path for a message in which something is wrong.
-fn record_by_record(body: &[u8]) -> Decoded {
+fn record_by_record(body: &[u8], enqueued_at: Option<Timestamp>) -> Decoded {
     let pieces = take_apart(body, RECORDS_MAX);
     let mut decoded = Decoded::default();
     for (index, bytes) in pieces.records.iter().enumerate() {
-        if let Err(reason) = one(bytes, &mut decoded) {
+        if let Err(reason) = one(bytes, enqueued_at, &mut decoded) {
             decoded.quarantined.push(Undecodable {
                 bytes: bytes.to_vec(),
                 index: u32::try_from(index).ok(),
@@ -131,7 +171,7 @@ fn record_by_record(body: &[u8]) -> Decoded {
     decoded
 }
 
-fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
+fn one(bytes: &[u8], enqueued_at: Option<Timestamp>, decoded: &mut Decoded) -> Result<(), String> {
     let text = simdutf8::compat::from_utf8(bytes)
         .map_err(|error| format!(": not UTF-8 from byte {}", error.valid_up_to() + 1))?;
     let text = &*text::without_lone_surrogates(text);
@@ -150,13 +190,13 @@ fn one(bytes: &[u8], decoded: &mut Decoded) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize::<_, Record<'_>>(&mut json);
     let taken = match parsed {
-        Ok(record) => take(&record, decoded),
+        Ok(record) => take(&record, enqueued_at, decoded),
         Err(error) if is_duplicate(error.inner()) => {
             // Of a key that stands twice the last one counts, as in a map.
             let object: serde_json::Value =
                 serde_json::from_str(text).map_err(|error| not_json(&error))?;
             let record = serde_path_to_error::deserialize(&object).map_err(misshapen)?;
-            take(&record, decoded)
+            take(&record, enqueued_at, decoded)
         }
         Err(error) => return Err(misshapen(error)),
     };

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use azure_core::credentials::TokenCredential;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -54,8 +55,9 @@ pub struct Inlet {
     pub config: Arc<EventHubsConfig>,
     /// Who reads.
     pub credential: Arc<dyn TokenCredential>,
-    /// Makes events of a message's bytes; it runs in the partition's task.
-    pub decode: fn(&[u8]) -> Decoded,
+    /// Makes events of a message's bytes and the time it was enqueued; it runs
+    /// in the partition's task.
+    pub decode: fn(&[u8], Timestamp) -> Decoded,
     /// Where messages go. A message without any record only marks a place: the
     /// pipeline is to store its position as it does any other.
     pub out: mpsc::Sender<Message>,

@@ -263,7 +263,7 @@ impl Reader {
             eventhub.sequence = sequence
         );
         let content = message.in_scope(|| {
-            let content = self.decode(raw);
+            let content = self.decode(raw, enqueued_at);
             tracing::debug!(
                 events = content.events.len(),
                 passed_over = content.passed_over.len(),
@@ -279,7 +279,7 @@ impl Reader {
         Ok(())
     }
 
-    fn decode(&self, raw: &Raw) -> Decoded {
+    fn decode(&self, raw: &Raw, enqueued_at: Timestamp) -> Decoded {
         let bytes_max = self.inlet.config.max_message_bytes;
         let quarantined = |bytes: &[u8], reason| Decoded {
             quarantined: vec![Undecodable {
@@ -290,7 +290,7 @@ impl Reader {
             ..Decoded::default()
         };
         match raw.body() {
-            Some(body) if body.len() <= bytes_max => (self.inlet.decode)(&body),
+            Some(body) if body.len() <= bytes_max => (self.inlet.decode)(&body, enqueued_at),
             Some(body) => {
                 let reason = format!(
                     "message: {} bytes, expected at most {bytes_max} (event_hubs.max_message_bytes)",
@@ -468,7 +468,7 @@ mod tests {
         let inlet = Inlet {
             config: Arc::new(config),
             credential: Arc::new(Nobody),
-            decode: |_| Decoded::default(),
+            decode: |_, _| Decoded::default(),
             out,
             board: LagBoard::new(Arc::clone(&metrics)),
             metrics,

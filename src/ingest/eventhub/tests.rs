@@ -41,7 +41,7 @@ fn credential() -> Arc<dyn TokenCredential> {
 }
 
 /// Keeps the bytes where a test can see them.
-fn keep(bytes: &[u8]) -> Decoded {
+fn keep(bytes: &[u8], _: Timestamp) -> Decoded {
     let record = Undecodable {
         bytes: bytes.to_vec(),
         index: None,

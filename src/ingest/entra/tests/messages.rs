@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{RECORDS_MAX, decode};
+use super::super::{RECORDS_MAX, decode, decode_enqueued};
 use super::{changed, risk_record, sign_in_record};
 use crate::model::Event;
 
@@ -21,6 +21,39 @@ fn only_the_bad_record_of_a_message_is_quarantined() {
         kept.reason,
         "records[1].properties.location: invalid type: string \"Paris\", expected an object"
     );
+}
+
+#[test]
+fn a_record_from_the_future_is_quarantined_and_its_neighbours_are_judged() {
+    let enqueued = |text: &str| text.parse().unwrap();
+    let risk = risk_record();
+    for (record, pointer) in [
+        (sign_in_record(), "/properties/createdDateTime"),
+        (risk.clone(), "/properties/activityDateTime"),
+    ] {
+        let future = changed(record, pointer, json!("9999-01-01T00:00:00Z"));
+        let body = json!({ "records": [future, sign_in_record()] }).to_string();
+        let decoded = decode_enqueued(body.as_bytes(), enqueued("2026-11-24T08:06:00Z"));
+        assert_eq!((decoded.events.len(), decoded.quarantined.len()), (1, 1));
+        assert_eq!(
+            decoded.quarantined[0].reason,
+            format!(
+                "records[0]{}: saw 9999-01-01T00:00:00Z, expected no later than a day after \
+                 Event Hubs took the message in, 2026-11-24T08:06:00Z",
+                pointer.replace('/', ".")
+            )
+        );
+    }
+    // Clocks and zones may be wrong by some hours; a file says nothing of when.
+    let body = sign_in_record().to_string();
+    let decoded = decode_enqueued(body.as_bytes(), enqueued("2026-11-23T08:01:00Z"));
+    assert_eq!((decoded.events.len(), decoded.quarantined.len()), (1, 0));
+    let future = changed(
+        sign_in_record(),
+        "/properties/createdDateTime",
+        json!("9999-01-01T00:00:00Z"),
+    );
+    assert_eq!(decode(future.to_string().as_bytes()).events.len(), 1);
 }
 
 #[test]
