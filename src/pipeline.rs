@@ -5,7 +5,8 @@
 //! it changed, the stream's positions included, is committed in one
 //! transaction. Only then is the responder woken. A commit that fails is
 //! tried again until it succeeds or the daemon stops: nothing is skipped, and
-//! readiness says so meanwhile.
+//! readiness says so meanwhile. Each try judges anew, so that the guard's word
+//! is as old as the commit: what became stale meanwhile is asked about.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -78,12 +79,15 @@ pub struct Pipeline {
     pub metrics: Arc<Metrics>,
 }
 
+/// The users who were lately ordered to be acted on unattended, each once, and
+/// when last. No more than the guard's budget.
+type Acted = VecDeque<(UserId, Timestamp)>;
+
 /// What survives from batch to batch.
 struct State {
     cache: LruCache<UserId, Remembered>,
     positions: HashMap<(Arc<str>, Arc<str>), i64>,
-    /// When users were lately ordered to be acted on unattended.
-    acted: VecDeque<Timestamp>,
+    acted: Acted,
 }
 
 impl Pipeline {
@@ -174,12 +178,20 @@ impl Pipeline {
                 }
                 Err(error) => return Err(error).context("loading memories"),
             };
-            match self.commit(&judged.commit).await {
+            let started = std::time::Instant::now();
+            match self
+                .store
+                .commit(judged.commit.clone(), Timestamp::now())
+                .await
+            {
                 Ok(committed) => {
+                    self.metrics.commit_seconds.record(started.elapsed());
+                    self.health.set_ready(Component::Store, true, "");
                     self.committed(state, judged, committed);
                     self.count(&batch);
                     return Ok(());
                 }
+                Err(error) if error.may_pass() => self.store_failed(&error).await,
                 Err(StoreError::Conflict { .. }) => {
                     // Somebody else wrote: what we hold in RAM is stale.
                     state.cache.clear();
@@ -199,6 +211,8 @@ impl Pipeline {
         let mut memories = self.recall(state, batch).await?;
         let mut judged = Judged::default();
         let mut acting = state.acted.clone();
+        // Not when the message came: it may have waited for the store.
+        let now = Timestamp::now();
         for message in &batch.messages {
             for (_, event) in &message.content.events {
                 let Some(remembered) = memories.get_mut(&event.user().id) else {
@@ -221,7 +235,7 @@ impl Pipeline {
                         .map(|s| detect::metric_label(s.name.as_str())),
                 );
                 if let Some(mut decision) = step.decision {
-                    self.admit(&policies, &mut decision, message.received_at, &mut acting);
+                    self.admit(&policies, &mut decision, now, &mut acting);
                     judged.commit.decisions.push(Decided {
                         decision,
                         enqueued_at: message.enqueued_at,
@@ -293,40 +307,22 @@ impl Pipeline {
         policies: &PolicySet,
         decision: &mut Decision,
         now: Timestamp,
-        acting: &mut VecDeque<Timestamp>,
+        acting: &mut Acted,
     ) {
-        while acting
-            .front()
-            .is_some_and(|at| now.duration_since(*at) > BUDGET_WINDOW)
-        {
-            acting.pop_front();
-        }
+        acting.retain(|(_, at)| now.duration_since(*at) <= BUDGET_WINDOW);
+        let user = &decision.user.id;
+        // One user counts once, however much is done to them.
+        let others = acting.iter().filter(|(acted, _)| acted != user).count();
         let situation = Situation {
             now,
             paused: self.paused.load(Ordering::Relaxed),
-            acts_last_hour: u32::try_from(acting.len()).unwrap_or(u32::MAX),
+            acts_last_hour: u32::try_from(others).unwrap_or(u32::MAX),
         };
         engine::admit(decision, policies, &situation);
-        match decision.admission {
-            Admission::Admitted if decision.effect == Effect::Act => acting.push_back(now),
-            Admission::Admitted => {}
-            Admission::Demoted(reason) => self.metrics.guard(reason, "demoted").increment(1),
-            Admission::Refused(reason) => self.metrics.guard(reason, "refused").increment(1),
-        }
-    }
-
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
-        loop {
-            let started = std::time::Instant::now();
-            match self.store.commit(commit.clone(), Timestamp::now()).await {
-                Ok(committed) => {
-                    self.metrics.commit_seconds.record(started.elapsed());
-                    self.health.set_ready(Component::Store, true, "");
-                    return Ok(committed);
-                }
-                Err(error) if error.may_pass() => self.store_failed(&error).await,
-                Err(error) => return Err(error),
-            }
+        if decision.admission == Admission::Admitted && decision.effect == Effect::Act {
+            let user = decision.user.id.clone();
+            acting.retain(|(acted, _)| *acted != user);
+            acting.push_back((user, now));
         }
     }
 
@@ -365,6 +361,11 @@ impl Pipeline {
                 received_at,
             } = decided;
             self.metrics.decisions(decision.effect).increment(1);
+            match decision.admission {
+                Admission::Admitted => {}
+                Admission::Demoted(reason) => self.metrics.guard(reason, "demoted").increment(1),
+                Admission::Refused(reason) => self.metrics.guard(reason, "refused").increment(1),
+            }
             let stages = &self.metrics.response;
             stages.source.record(seconds(decision.at, *enqueued_at));
             stages.transport.record(seconds(*enqueued_at, *received_at));
@@ -468,7 +469,7 @@ struct Batch {
 #[derive(Default)]
 struct Judged {
     commit: Commit,
-    acting: VecDeque<Timestamp>,
+    acting: Acted,
     raised: Vec<&'static str>,
     duplicates: u64,
 }
@@ -478,3 +479,6 @@ struct Judged {
 pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64().max(0.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,12 +21,12 @@ pub struct Guard {
     pub protected: UserList,
     /// An event older than this no longer justifies acting unattended.
     pub stale_after: SignedDuration,
-    /// How many actions may be ordered unattended per hour; 0 for none.
+    /// How many users may be acted on unattended per hour; 0 for none.
     pub acts_per_hour: u32,
 }
 
 impl Default for Guard {
-    /// No protected account, 60 minutes, 50 actions: what a set without a
+    /// No protected account, 60 minutes, 50 users: what a set without a
     /// guard file gets.
     fn default() -> Self {
         Self {
@@ -44,8 +44,8 @@ pub struct Situation {
     pub now: Timestamp,
     /// Whether a human paused unattended actions.
     pub paused: bool,
-    /// Actions ordered unattended in the hour before `now`, this one not
-    /// among them.
+    /// Users acted on unattended in the hour before `now`, this one not among
+    /// them.
     pub acts_last_hour: u32,
 }
 

@@ -407,7 +407,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn acted_since(&self, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+    pub async fn acted_since(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(UserId, Timestamp)>, StoreError> {
         self.database
             .read(move |db| outbox::acted_since(db, since))
             .await

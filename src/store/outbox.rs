@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params_from_iter
 
 use super::sqlite::begin;
 use super::{Claimed, Decided, OutboxStats, Settlement, StoreError, cases, quarantine, schema};
-use crate::model::{ActionId, ActionKind, ActionState, CaseId, Order};
+use crate::model::{ActionId, ActionKind, ActionState, CaseId, Order, UserId};
 use crate::respond::lifecycle::{self, Call, Transition};
 
 /// Actions claimed at most at once.
@@ -365,12 +365,15 @@ pub(super) fn release_claims(
 pub(super) fn acted_since(
     connection: &Connection,
     since: Timestamp,
-) -> Result<Vec<Timestamp>, StoreError> {
+) -> Result<Vec<(UserId, Timestamp)>, StoreError> {
     let mut select = connection.prepare_cached(
-        "SELECT max(a.unattended_at) AS at FROM actions a JOIN cases c ON c.id = a.case_id
+        "SELECT c.user_id, max(a.unattended_at) AS at FROM actions a JOIN cases c ON c.id = a.case_id
          WHERE a.unattended_at >= ?1 GROUP BY c.user_id ORDER BY at",
     )?;
-    let rows = select.query_map([schema::micros(since)], |row| schema::time(row, "at"))?;
+    let rows = select.query_map([schema::micros(since)], |row| {
+        let user = UserId::new(row.get::<_, String>("user_id")?);
+        Ok((user, schema::time(row, "at")?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

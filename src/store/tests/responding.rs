@@ -168,7 +168,11 @@ async fn the_budget_counts_each_user_acted_on_unattended_once() {
         judged.await.unwrap();
     }
     let since = |second| fixture.store.acted_since(at(second));
-    assert_eq!(since(0).await.unwrap(), [at(15), at(20)]);
-    assert_eq!(since(20).await.unwrap(), [at(20)]);
+    let user = UserId::new;
+    assert_eq!(
+        since(0).await.unwrap(),
+        [(user("u4"), at(15)), (user("u1"), at(20))]
+    );
+    assert_eq!(since(20).await.unwrap(), [(user("u1"), at(20))]);
     assert_eq!(since(21).await.unwrap(), []);
 }

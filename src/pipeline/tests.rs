@@ -1,0 +1,152 @@
+//! The guard as the pipeline asks it: by its own clock, and by users.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::ingest::{Category, Decoded};
+use crate::model::{
+    ActionKind, ActionState, Event, Network, RecordId, RiskDetection, RiskLevel, RiskState,
+    RiskType, UserRef,
+};
+use crate::policy;
+use crate::ruleset::known_signals;
+
+const RULES: &str = "policy: p
+mode: enforce
+window: 60m
+signals: { risk.anonymizedIPAddress: 60, risk.adminConfirmedUserCompromised: 100 }
+rungs:
+  - { at: 90, do: [revoke_sessions, confirm_compromised] }
+  - { at: 60, do: [revoke_sessions] }
+";
+
+/// Runs the pipeline over messages of one event each, to their end.
+async fn run(store: &Store, guard: &str, messages: impl IntoIterator<Item = Message>) {
+    let source = |path: &str, text: &str| policy::Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let sources = vec![source("p.yaml", RULES), source("guard.yaml", guard)];
+    let policies = PolicySet::compile(sources, &known_signals()).unwrap();
+    let (out, inbox) = mpsc::channel(64);
+    let (_ask, requests) = mpsc::channel(1);
+    for (sequence, message) in (0..).zip(messages) {
+        let mut message = message;
+        message.source.sequence = sequence;
+        out.send(message).await.unwrap();
+    }
+    drop(out);
+    let pipeline = Pipeline {
+        store: store.clone(),
+        policies: watch::Sender::new(Arc::new(policies)).subscribe(),
+        intel: watch::Sender::new(Arc::new(Intel::default())).subscribe(),
+        inbox,
+        requests,
+        wake: Arc::new(Notify::new()),
+        paused: Arc::new(AtomicBool::new(false)),
+        health: Arc::new(Health::new(Timestamp::now())),
+        metrics: Metrics::new().unwrap(),
+    };
+    pipeline.run().await.unwrap();
+}
+
+async fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    (directory, store)
+}
+
+/// Microsoft sees a risk of this kind at `at`, and we hear of it at once.
+fn risk(user: &str, risk_type: &str, at: Timestamp) -> Message {
+    let detection = RiskDetection {
+        record: RecordId::new(format!("{user}-{risk_type}@1")),
+        detection: format!("{user}-{risk_type}").into(),
+        at,
+        user: UserRef {
+            id: UserId::new(user),
+            principal_name: "".into(),
+            guest: false,
+        },
+        request: None,
+        risk_type: RiskType(risk_type.into()),
+        level: RiskLevel::High,
+        state: RiskState::AtRisk,
+        network: Network::default(),
+    };
+    let event = Event::RiskDetection(Box::new(detection));
+    Message {
+        source: Source {
+            hub: "risk".into(),
+            partition: "0".into(),
+            sequence: 0,
+        },
+        enqueued_at: at,
+        received_at: at,
+        content: Decoded {
+            events: vec![(Category("UserRiskEvents"), event)],
+            ..Decoded::default()
+        },
+    }
+}
+
+/// The state of the user's revoke.
+async fn revoke_of(store: &Store, user: &str) -> ActionState {
+    let cases = store.cases(100).await.unwrap();
+    let case = cases.iter().find(|c| c.user.id.as_str() == user).unwrap();
+    let revoke = |a: &&crate::model::ActionView| a.kind == ActionKind::RevokeSessions;
+    case.actions.iter().find(revoke).unwrap().state
+}
+
+#[tokio::test]
+async fn a_message_that_waited_too_long_for_its_judgement_is_asked_about() {
+    let (_directory, store) = store().await;
+    let waited = Timestamp::now() - SignedDuration::from_hours(2);
+    let guard = "guard: { stale_after: 60m }\n";
+    let messages = [
+        risk("ana", "anonymizedIPAddress", waited),
+        risk("ben", "anonymizedIPAddress", Timestamp::now()),
+    ];
+    run(&store, guard, messages).await;
+    assert_eq!(
+        revoke_of(&store, "ana").await,
+        ActionState::AwaitingApproval
+    );
+    assert_eq!(revoke_of(&store, "ben").await, ActionState::Queued);
+}
+
+#[tokio::test]
+async fn the_budget_counts_users_and_not_how_often_one_was_acted_on() {
+    let (_directory, store) = store().await;
+    let now = Timestamp::now();
+    let guard = "guard: { acts_per_hour: 2 }\n";
+    let messages = [
+        risk("ana", "anonymizedIPAddress", now),
+        risk("ana", "adminConfirmedUserCompromised", now),
+        risk("ben", "anonymizedIPAddress", now),
+        risk("cleo", "anonymizedIPAddress", now),
+        // Spent, but these two are in it already.
+        risk("ben", "adminConfirmedUserCompromised", now),
+    ];
+    run(&store, guard, messages).await;
+    assert_eq!(revoke_of(&store, "ben").await, ActionState::Queued);
+    assert_eq!(
+        revoke_of(&store, "cleo").await,
+        ActionState::AwaitingApproval
+    );
+    let cases = store.cases(100).await.unwrap();
+    let ben = cases.iter().find(|c| c.user.id.as_str() == "ben").unwrap();
+    assert_eq!(ben.actions.len(), 2);
+    assert!(ben.actions.iter().all(|a| a.state == ActionState::Queued));
+
+    // A restart counts the same.
+    let later = risk("dora", "anonymizedIPAddress", now);
+    let message = Message {
+        source: Source {
+            partition: "1".into(),
+            ..later.source.clone()
+        },
+        ..later
+    };
+    run(&store, "guard: { acts_per_hour: 3 }\n", [message]).await;
+    assert_eq!(revoke_of(&store, "dora").await, ActionState::Queued);
+}
