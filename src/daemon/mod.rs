@@ -156,19 +156,31 @@ impl Daemon {
     /// When a stage fails while it drains. Nothing is lost by that: the
     /// position moves only with what was committed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + STOP_WITHIN;
+        self.stages.stop(STOP_WITHIN, DRAIN_WITHIN).await
+    }
+}
+
+impl Stages {
+    /// Stops them all within `whole`, those before the responder within
+    /// `drain` of it or little more.
+    async fn stop(self, whole: Duration, drain: Duration) -> anyhow::Result<()> {
+        let began = tokio::time::Instant::now();
+        let deadline = began + whole;
         let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
-        let Stages {
+        let Self {
             receivers,
             pipeline,
             responder,
             console,
-        } = self.stages;
+        } = self;
         let mut outcome = Ok(());
         // The receivers hold the only senders; when they are gone the pipeline
         // finishes what the channel still holds and ends.
-        outcome = outcome.and(receivers.stop(DRAIN_WITHIN).await);
-        outcome = outcome.and(pipeline.stop(left().min(DRAIN_WITHIN)).await);
+        outcome = outcome.and(receivers.stop(drain).await);
+        // What the receivers left of the time, but never nothing: a commit
+        // takes some milliseconds.
+        let commit = drain.saturating_sub(began.elapsed()).max(drain / 5);
+        outcome = outcome.and(pipeline.stop(commit).await);
         outcome = outcome.and(responder.stop(left()).await);
         outcome.and(console.stop(left().max(Duration::from_millis(500))).await)
     }
@@ -424,5 +436,39 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     match failure {
         Some(error) => Err(error),
         None => stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_in_flight_keep_their_share_of_a_stop_whatever_hangs_before_them() {
+        let stuck = |name| Stage::spawn(name, CancellationToken::new(), std::future::pending());
+        let answered = Arc::new(AtomicBool::new(false));
+        let stop = CancellationToken::new();
+        let (told, done) = (stop.clone(), Arc::clone(&answered));
+        let responder = Stage::spawn("responder", stop, async move {
+            told.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            done.store(true, Ordering::Relaxed);
+            Ok(())
+        });
+        let stages = Stages {
+            receivers: stuck("receivers"),
+            pipeline: stuck("pipeline"),
+            responder,
+            console: stuck("console"),
+        };
+        let (whole, drain) = (Duration::from_secs(1), Duration::from_millis(500));
+        let error = stages.stop(whole, drain).await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("receivers did not drain"),
+            "{error}"
+        );
+        assert!(answered.load(Ordering::Relaxed), "cut off in flight");
     }
 }
