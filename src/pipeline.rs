@@ -418,7 +418,7 @@ impl Pipeline {
         let failed = |error: anyhow::Error| RetryError::Failed(format!("{error:#}"));
         let row = self
             .store
-            .quarantine(id - 1, 1)
+            .quarantine(id.saturating_sub(1), 1)
             .await
             .map_err(|error| failed(error.into()))?
             .into_iter()

@@ -20,8 +20,11 @@ rungs:
   - { at: 60, do: [revoke_sessions] }
 ";
 
-/// Runs the pipeline over messages of one event each, to their end.
-async fn run(store: &Store, guard: &str, messages: impl IntoIterator<Item = Message>) {
+/// A pipeline, where its messages come from and where it is asked.
+fn pipeline(
+    store: &Store,
+    guard: &str,
+) -> (Pipeline, mpsc::Sender<Message>, mpsc::Sender<Request>) {
     let source = |path: &str, text: &str| policy::Source {
         path: path.to_owned(),
         text: text.to_owned(),
@@ -29,13 +32,7 @@ async fn run(store: &Store, guard: &str, messages: impl IntoIterator<Item = Mess
     let sources = vec![source("p.yaml", RULES), source("guard.yaml", guard)];
     let policies = PolicySet::compile(sources, &known_signals()).unwrap();
     let (out, inbox) = mpsc::channel(64);
-    let (_ask, requests) = mpsc::channel(1);
-    for (sequence, message) in (0..).zip(messages) {
-        let mut message = message;
-        message.source.sequence = sequence;
-        out.send(message).await.unwrap();
-    }
-    drop(out);
+    let (ask, requests) = mpsc::channel(1);
     let pipeline = Pipeline {
         store: store.clone(),
         policies: watch::Sender::new(Arc::new(policies)).subscribe(),
@@ -47,6 +44,17 @@ async fn run(store: &Store, guard: &str, messages: impl IntoIterator<Item = Mess
         health: Arc::new(Health::new(Timestamp::now())),
         metrics: Metrics::new().unwrap(),
     };
+    (pipeline, out, ask)
+}
+
+/// Runs the pipeline over messages of one event each, to their end.
+async fn run(store: &Store, guard: &str, messages: impl IntoIterator<Item = Message>) {
+    let (pipeline, out, _ask) = pipeline(store, guard);
+    for (sequence, mut message) in (0..).zip(messages) {
+        message.source.sequence = sequence;
+        out.send(message).await.unwrap();
+    }
+    drop(out);
     pipeline.run().await.unwrap();
 }
 
@@ -149,4 +157,18 @@ async fn the_budget_counts_users_and_not_how_often_one_was_acted_on() {
     };
     run(&store, "guard: { acts_per_hour: 3 }\n", [message]).await;
     assert_eq!(revoke_of(&store, "dora").await, ActionState::Queued);
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_in_quarantine_is_said_not_to_be_there_whatever_its_number() {
+    let (_directory, store) = store().await;
+    let (pipeline, out, ask) = pipeline(&store, "guard: {}\n");
+    let running = tokio::spawn(pipeline.run());
+    for id in [i64::MIN, -1, 0, 1, i64::MAX] {
+        let (reply, answer) = oneshot::channel();
+        ask.send(Request::Retry { id, reply }).await.unwrap();
+        assert_eq!(answer.await.unwrap(), Err(RetryError::NotThere(id)));
+    }
+    drop(out);
+    running.await.unwrap().unwrap();
 }
