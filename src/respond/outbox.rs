@@ -301,7 +301,8 @@ impl Desk {
         let mut send = Vec::with_capacity(claimed.len());
         let mut settled = Vec::new();
         for action in claimed {
-            match ending::before_call((self.guard)(&action.user), action.approved, paused) {
+            let waited = now.duration_since(action.queued_at);
+            match ending::before_call((self.guard)(&action.user), action.approved, paused, waited) {
                 Before::Send => send.push(action),
                 // Not at once, or claim and guard would chase each other.
                 Before::Hold => settled.push(ending::put_back(&action, now + POLL)),

@@ -29,7 +29,13 @@ pub(super) enum Before {
 }
 
 /// `approved`: a human has said yes. `paused`: a human has paused effects.
-pub(super) fn before_call(admission: Admission, approved: bool, paused: bool) -> Before {
+/// `waited`: since it was queued.
+pub(super) fn before_call(
+    admission: Admission,
+    approved: bool,
+    paused: bool,
+    waited: SignedDuration,
+) -> Before {
     match admission {
         // Protection outlasts a pause.
         Admission::Refused(reason) if reason != GuardReason::Paused => Before::End {
@@ -37,6 +43,11 @@ pub(super) fn before_call(admission: Admission, approved: bool, paused: bool) ->
             reason,
         },
         _ if paused => Before::Hold,
+        // A pause or an outage has held it up for as long as it would be tried.
+        Admission::Admitted if !approved && waited >= TRIED_FOR_MAX => Before::End {
+            state: ActionState::Failed,
+            reason: GuardReason::StaleEvent,
+        },
         Admission::Admitted => Before::Send,
         Admission::Refused(_) | Admission::Demoted(GuardReason::Paused) => Before::Hold,
         // What a demotion asks for has been given.
@@ -164,9 +175,31 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                before_call(admission, approved, paused),
+                before_call(admission, approved, paused, SignedDuration::ZERO),
                 before,
                 "{admission:?} {approved} {paused}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_waited_a_day_is_done_only_if_a_human_said_so() {
+        let stale = Before::End {
+            state: ActionState::Failed,
+            reason: GuardReason::StaleEvent,
+        };
+        let day = SignedDuration::from_hours(24);
+        let second = SignedDuration::from_secs(1);
+        for (waited, approved, paused, before) in [
+            (day - second, false, false, Before::Send),
+            (day, false, false, stale),
+            (day, false, true, Before::Hold),
+            (day, true, false, Before::Send),
+        ] {
+            assert_eq!(
+                before_call(Admission::Admitted, approved, paused, waited),
+                before,
+                "{waited} {approved} {paused}"
             );
         }
     }

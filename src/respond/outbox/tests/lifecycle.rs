@@ -230,3 +230,30 @@ async fn a_store_that_fails_for_a_while_loses_no_answer() {
     assert_eq!(bench.calls(REVOKE).len(), 1);
     running.stopped().await;
 }
+
+#[tokio::test]
+async fn what_was_held_up_for_a_day_is_left_to_a_human_and_not_done_unasked() {
+    let bench = Bench::new(2).await;
+    let [held, fresh] = bench.users[..] else {
+        panic!("two users")
+    };
+    let then = Timestamp::now() - SignedDuration::from_hours(25);
+    let commit = Commit {
+        decisions: vec![decided(held, RevokeSessions, Effect::Act, 95, then)],
+        ..Commit::default()
+    };
+    bench.store.commit(commit, then).await.unwrap();
+    bench
+        .order(RevokeSessions, Effect::Act, &all(&[fresh]))
+        .await;
+    let running = bench.start();
+    let action = bench.settled(held, ActionState::Failed).await;
+    assert_eq!(
+        action.last_outcome.as_deref(),
+        Some("stopped by the guard: stale_event")
+    );
+    bench.settled(fresh, ActionState::Acknowledged).await;
+    let users: Vec<Uuid> = bench.calls(REVOKE).iter().map(|c| c.users[0]).collect();
+    assert_eq!(users, [fresh]);
+    running.stopped().await;
+}
