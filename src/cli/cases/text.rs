@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use crate::cli::output::{self, escape};
-use crate::console::control::Status;
+use crate::console::control::{Partition, Status};
 use crate::model::{ActionState, ActionView, Admission, CaseView, UserRef};
 use crate::policy;
 use crate::store::Judgement;
@@ -17,6 +17,8 @@ use crate::store::Judgement;
 const STATUS_COLUMNS: usize = 17;
 /// Columns that a list gives a user; what is longer is cut.
 const USER_COLUMNS: usize = 48;
+/// Columns that a list gives the reason of a failure; `show` has it whole.
+const REASON_COLUMNS: usize = 80;
 
 pub(super) fn list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> io::Result<()> {
     if cases.is_empty() {
@@ -45,12 +47,35 @@ pub(super) fn list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> i
     Ok(())
 }
 
-/// What a case asks; where it asks nothing, what was ordered.
+/// What failed and why, and what a case asks; else what was ordered.
 fn what(case: &CaseView, now: Timestamp) -> String {
+    let parts: Vec<String> = failure(case).into_iter().chain(asks(case, now)).collect();
+    if parts.is_empty() {
+        kinds(case.actions.iter())
+    } else {
+        parts.join("; ")
+    }
+}
+
+/// `failed: revoke_sessions (403 …)`, with the first reason that is known.
+fn failure(case: &CaseView) -> Option<String> {
+    let failed = |action: &&ActionView| action.state == ActionState::Failed;
+    let failed: Vec<&ActionView> = case.actions.iter().filter(failed).collect();
+    let names = kinds(failed.iter().copied());
+    let reason = failed.iter().find_map(|a| a.last_outcome.as_deref());
+    match (failed.is_empty(), reason) {
+        (true, _) => None,
+        (false, None) => Some(format!("failed: {names}")),
+        (false, Some(reason)) => {
+            let reason = output::fit(reason, REASON_COLUMNS);
+            Some(format!("failed: {names} ({reason})"))
+        }
+    }
+}
+
+fn asks(case: &CaseView, now: Timestamp) -> Option<String> {
     let asked: Vec<&ActionView> = waiting(case).collect();
-    let Some(action) = asked.first() else {
-        return kinds(case.actions.iter());
-    };
+    let action = asked.first()?;
     let mut terms = Vec::new();
     if action.approvers_needed > 1 {
         let have = action.approved_by.len();
@@ -60,10 +85,10 @@ fn what(case: &CaseView, now: Timestamp) -> String {
         terms.push(format!("{} left", age(now, expires)));
     }
     let asks = kinds(asked.iter().copied());
-    match terms.is_empty() {
+    Some(match terms.is_empty() {
         true => format!("asks: {asks}"),
         false => format!("asks: {asks} ({})", terms.join(", ")),
-    }
+    })
 }
 
 fn waiting(case: &CaseView) -> impl Iterator<Item = &ActionView> {
@@ -250,35 +275,49 @@ pub(super) fn status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io
             age(pause.since, now)
         )?;
     }
-    for partition in &about.partitions {
-        writeln!(
-            out,
-            "{}/{}  {}, at {}, lag {:.1} s",
-            partition.hub,
-            partition.partition,
-            partition.state,
-            partition
-                .sequence
-                .map_or("the start".to_owned(), |s| format!("message {s}")),
-            partition.lag_seconds
-        )?;
-    }
+    partitions(out, &about.partitions)?;
     let outbox: Vec<String> = status
         .outbox
         .iter()
         .filter(|(_, n)| *n > 0)
         .map(|(state, n)| format!("{n} {state}"))
         .collect();
-    writeln!(
-        out,
-        "outbox: {}",
-        if outbox.is_empty() {
-            "empty".to_owned()
-        } else {
-            outbox.join(", ")
-        }
-    )?;
-    writeln!(out, "quarantine: {} record(s)", status.quarantined)
+    match outbox.is_empty() {
+        true => writeln!(out, "outbox: empty")?,
+        false => writeln!(out, "outbox: {}", outbox.join(", "))?,
+    }
+    match status.quarantined {
+        0 => writeln!(out, "quarantine: empty"),
+        1 => writeln!(out, "quarantine: 1 record; see `evictd quarantine list`"),
+        n => writeln!(out, "quarantine: {n} records; see `evictd quarantine list`"),
+    }
+}
+
+/// A line a partition, in columns: one that lags or is not attached must be
+/// seen among many.
+fn partitions(out: &mut dyn Write, partitions: &[Partition]) -> io::Result<()> {
+    let rows: Vec<[String; 4]> = partitions
+        .iter()
+        .map(|partition| {
+            [
+                format!("{}/{}", partition.hub, partition.partition),
+                partition.state.clone(),
+                partition
+                    .sequence
+                    .map_or("the start".to_owned(), |s| format!("message {s}")),
+                format!("{:.1} s", partition.lag_seconds),
+            ]
+        })
+        .collect();
+    let columns = |n: usize| rows.iter().map(|row| row[n].chars().count()).max();
+    let [name, state, place, lag] = [0, 1, 2, 3].map(|n| columns(n).unwrap_or_default());
+    for [partition, is, at, behind] in &rows {
+        writeln!(
+            out,
+            "{partition:<name$}  {is:<state$}  at {at:<place$}  lag {behind:>lag$}"
+        )?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

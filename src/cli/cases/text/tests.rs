@@ -1,7 +1,7 @@
 //! What people read, at a fixed time.
 
 use super::*;
-use crate::console::control::{About, Partition};
+use crate::console::control::About;
 use crate::model::{
     ActionId, ActionKind, CaseId, CaseStatus, CountryCode, Decision, DecisionId, DecisionView,
     Effect, Evidence, Family, FamilyScore, GuardReason, Intent, Mode, NetworkClass, Place,
@@ -203,14 +203,22 @@ fn a_list_is_aligned_and_says_what_is_asked() {
                 asked(ConfirmCompromised, 2, &["kim"]),
             ],
         ),
+        of(
+            "dee@contoso.example",
+            vec![
+                action(RevokeSessions, ActionState::Failed),
+                asked(ConfirmCompromised, 1, &[]),
+            ],
+        ),
         of("bo@contoso.example", vec![asked(RevokeSessions, 1, &[])]),
         nameless,
         of(&"long".repeat(20), Vec::new()),
     ];
     insta::assert_snapshot!(plain(|out| list(out, &cases, now())), @r"
     CASE      STATUS            SCORE       AGE  USER                                              WHAT
-    4ebd365a  failed               91    37 min  cem@contoso.example                               revoke_sessions
+    4ebd365a  failed               91    37 min  cem@contoso.example                               failed: revoke_sessions (403 Authorization_RequestDenied)
     0d633603  awaiting_approval    91    37 min  ana@contoso.example                               asks: revoke_sessions, confirm_compromised (1 of 2 approved, 22 min left)
+    3740a053  failed               91    37 min  dee@contoso.example                               failed: revoke_sessions; asks: confirm_compromised (22 min left)
     19446b34  awaiting_approval    91    37 min  bo@contoso.example                                asks: revoke_sessions (22 min left)
     bf27da2c  denied               91       3 d  id-of-                                            revoke_sessions
     3c7b0b84  shadow               91    37 min  longlonglonglonglonglonglonglonglonglonglonglon…
@@ -277,6 +285,40 @@ fn a_case_that_asks_says_why_who_has_answered_and_how_to() {
       confirm_compromised  denied             denied by lee
 
     evictd cases approve 0d633603   or   evictd cases deny 0d633603
+    ");
+}
+
+#[test]
+fn a_failed_case_says_what_failed_why_and_what_was_done_all_the_same() {
+    let failed = ActionView {
+        attempts: 4,
+        last_outcome: Some("given up after 24 h: timed out".to_owned()),
+        ..action(ConfirmCompromised, ActionState::Failed)
+    };
+    let done = acknowledged(RevokeSessions, "200");
+    let view = whole(vec![done, failed], Admission::Admitted);
+    let text = plain(|out| case(out, &view, now()));
+    let (_, actions) = text.split_once("Actions\n").unwrap();
+    insta::assert_snapshot!(actions, @r"
+    revoke_sessions      acknowledged       200, 4.2 s after the event
+    confirm_compromised  failed             given up after 24 h: timed out, 4 attempts
+    ");
+}
+
+#[test]
+fn the_one_partition_in_trouble_is_seen_among_many() {
+    let partition = |n: u32| Partition {
+        hub: "insights".to_owned(),
+        partition: n.to_string(),
+        state: if n == 9 { "unauthorized" } else { "reading" }.to_owned(),
+        sequence: (n < 10).then_some(10_i64.pow(n)),
+        lag_seconds: if n == 9 { 4_211.04 } else { 0.31 },
+    };
+    let all: Vec<Partition> = (8..=10).map(partition).collect();
+    insta::assert_snapshot!(plain(|out| partitions(out, &all)), @r"
+    insights/8   reading       at message 100000000   lag    0.3 s
+    insights/9   unauthorized  at message 1000000000  lag 4211.0 s
+    insights/10  reading       at the start           lag    0.3 s
     ");
 }
 
@@ -351,7 +393,7 @@ fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
     let partition = |partition: &str, sequence| Partition {
         hub: "insights".to_owned(),
         partition: partition.to_owned(),
-        state: "attached".to_owned(),
+        state: "reading".to_owned(),
         sequence,
         lag_seconds: 0.25,
     };
@@ -387,19 +429,19 @@ fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
     insta::assert_snapshot!(plain(|out| status(out, &fine, now())), @r"
     evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
     ready
-    insights/0  attached, at message 4711, lag 0.2 s
-    insights/1  attached, at the start, lag 0.2 s
+    insights/0  reading  at message 4711  lag 0.2 s
+    insights/1  reading  at the start     lag 0.2 s
     outbox: empty
-    quarantine: 0 record(s)
+    quarantine: empty
     ");
     insta::assert_snapshot!(plain(|out| status(out, &troubled, now())), @r"
     evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
     not ready: Receivers: insights/0: \u{1b}[2Junauthorized
     PAUSED by kim 38 min ago: nothing is done until `evictd resume`
-    insights/0  attached, at message 4711, lag 0.2 s
-    insights/1  attached, at the start, lag 0.2 s
+    insights/0  reading  at message 4711  lag 0.2 s
+    insights/1  reading  at the start     lag 0.2 s
     outbox: 2 awaiting_approval, 1 failed
-    quarantine: 12 record(s)
+    quarantine: 12 records; see `evictd quarantine list`
     ");
 }
 
