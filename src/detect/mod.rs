@@ -49,6 +49,8 @@ pub fn run(event: &Event, memory: &UserMemory, intel: &Intel) -> Vec<Signal> {
         Event::RiskDetection(detection) => risk::detect(detection, memory),
         // The aggregate follows from the detections, which are judged one by one.
         Event::RiskyUser(_) => Vec::new(),
+        // What is done with an account raises nothing yet.
+        Event::DirectoryAudit(_) | Event::GraphActivity(_) => Vec::new(),
     }
 }
 

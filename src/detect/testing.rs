@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{Intel, footprint, run};
 use crate::model::{
-    CountryCode, Device, Event, GeoPoint, Network, Place, RecordId, RiskDetection, RiskLevel,
-    RiskState, RiskType, SessionId, SignIn, Signal, UserId, UserMemory, UserRef,
+    CountryCode, Event, GeoPoint, Network, Place, RecordId, RiskDetection, RiskLevel, RiskState,
+    RiskType, SessionId, SignIn, Signal, UserId, UserMemory, UserRef,
 };
 
 /// Where somebody signs in from.
@@ -65,14 +65,6 @@ pub(crate) fn ana() -> UserRef {
 
 pub(crate) fn sign_in(seconds: i64, spot: Spot) -> SignIn {
     SignIn {
-        record: RecordId::new(format!("{}@{seconds}", spot.address)),
-        at: Timestamp::from_second(EPOCH + seconds).unwrap(),
-        user: ana(),
-        session: None,
-        correlation: None,
-        interactive: true,
-        app: Default::default(),
-        resource: Default::default(),
         network: Network {
             address: Some(spot.address.parse().unwrap()),
             asn: Some(spot.asn),
@@ -82,11 +74,11 @@ pub(crate) fn sign_in(seconds: i64, spot: Spot) -> SignIn {
                 point: GeoPoint::new(spot.latitude, spot.longitude),
             },
         },
-        error_code: 0,
-        user_agent: None,
-        device: Device::default(),
-        protocol: Default::default(),
-        transfer_method: Default::default(),
+        ..SignIn::new(
+            RecordId::new(format!("{}@{seconds}", spot.address)),
+            Timestamp::from_second(EPOCH + seconds).unwrap(),
+            ana(),
+        )
     }
 }
 

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::detect::CATALOGUE;
 use crate::model::{
-    CountryCode, Device, GeoPoint, GuardReason, Network, NetworkClass, Place, RiskDetection,
-    RiskLevel, RiskState, RiskType, SessionId, SignIn, UserId, UserRef,
+    CountryCode, GeoPoint, GuardReason, Network, NetworkClass, Place, RiskDetection, RiskLevel,
+    RiskState, RiskType, SessionId, SignIn, UserId, UserRef,
 };
 use crate::policy::KnownSignal;
 
@@ -73,20 +73,14 @@ fn network(place: u8) -> Network {
 
 fn sign_in(seconds: i64, place: u8, session: u8, interactive: bool) -> Event {
     Event::SignIn(Box::new(SignIn {
-        record: RecordId::new(format!("s{seconds}-{place}-{session}-{interactive}")),
-        at: at(seconds),
-        user: ana(),
         session: Some(SessionId::new(format!("session-{session}"))),
-        correlation: None,
         interactive,
-        app: Default::default(),
-        resource: Default::default(),
         network: network(place),
-        error_code: 0,
-        user_agent: None,
-        device: Device::default(),
-        protocol: Default::default(),
-        transfer_method: Default::default(),
+        ..SignIn::new(
+            RecordId::new(format!("s{seconds}-{place}-{session}-{interactive}")),
+            at(seconds),
+            ana(),
+        )
     }))
 }
 

@@ -48,7 +48,8 @@ pub struct Decoded {
     /// Records of the categories that evictd judges, in their order, each
     /// with the name of its category.
     pub events: Vec<(Category, Event)>,
-    /// Records of other categories.
+    /// Records of other categories, and those of a judged one that no verdict
+    /// can use: most audits, calls of Graph without a user or a session.
     pub passed_over: Vec<Category>,
     /// Records that could not be decoded.
     pub quarantined: Vec<Undecodable>,

@@ -7,7 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RecordId, SessionId, UserId};
+use super::{RecordId, UserId};
+
+mod activity;
+mod sign_in;
+mod words;
+
+pub use activity::{AuditKind, DirectoryAudit, GraphActivity, Initiator, Target};
+pub use sign_in::{AppRef, AuthenticationStep, Device, SignIn};
+pub use words::{
+    ClientApp, ConditionalAccess, IncomingToken, Protocol, Requirement, TokenProtection,
+    TransferMethod,
+};
 
 /// A decoded record of a category that evictd judges.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +29,10 @@ pub enum Event {
     RiskDetection(Box<RiskDetection>),
     /// `RiskyUsers`: a change of a user's aggregate risk.
     RiskyUser(Box<RiskyUser>),
+    /// `AuditLogs`: a change of the directory that can keep a thief in.
+    DirectoryAudit(Box<DirectoryAudit>),
+    /// `MicrosoftGraphActivityLogs`: a user's call of Microsoft Graph.
+    GraphActivity(Box<GraphActivity>),
 }
 
 impl Event {
@@ -27,6 +42,8 @@ impl Event {
             Self::SignIn(e) => &e.user,
             Self::RiskDetection(e) => &e.user,
             Self::RiskyUser(e) => &e.user,
+            Self::DirectoryAudit(e) => &e.user,
+            Self::GraphActivity(e) => &e.user,
         }
     }
 
@@ -36,6 +53,8 @@ impl Event {
             Self::SignIn(e) => e.at,
             Self::RiskDetection(e) => e.at,
             Self::RiskyUser(e) => e.at,
+            Self::DirectoryAudit(e) => e.at,
+            Self::GraphActivity(e) => e.at,
         }
     }
 
@@ -45,20 +64,25 @@ impl Event {
             Self::SignIn(e) => &e.record,
             Self::RiskDetection(e) => &e.record,
             Self::RiskyUser(e) => &e.record,
+            Self::DirectoryAudit(e) => &e.record,
+            Self::GraphActivity(e) => &e.record,
         }
     }
 
-    /// A name for metrics: `sign_in`, `risk_detection` or `risky_user`.
+    /// A name for metrics: `sign_in`, `risk_detection`, `risky_user`,
+    /// `directory_audit` or `graph_activity`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SignIn(_) => "sign_in",
             Self::RiskDetection(_) => "risk_detection",
             Self::RiskyUser(_) => "risky_user",
+            Self::DirectoryAudit(_) => "directory_audit",
+            Self::GraphActivity(_) => "graph_activity",
         }
     }
 }
 
-/// Whom an event is about.
+/// Whom an event is about: the account at stake, whoever acted on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRef {
     /// The object id, lower case.
@@ -67,96 +91,6 @@ pub struct UserRef {
     pub principal_name: Box<str>,
     /// Whether `userType` says guest.
     pub guest: bool,
-}
-
-/// One sign-in, interactive or not, successful or not.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SignIn {
-    /// `properties.id`.
-    pub record: RecordId,
-    /// `properties.createdDateTime`.
-    pub at: Timestamp,
-    /// Who signed in.
-    pub user: UserRef,
-    /// `properties.sessionId`.
-    pub session: Option<SessionId>,
-    /// `properties.correlationId`: one client request across retries.
-    pub correlation: Option<Box<str>>,
-    /// Whether a human was present (`SignInLogs`).
-    pub interactive: bool,
-    /// The client application.
-    pub app: AppRef,
-    /// The resource it asked a token for.
-    pub resource: AppRef,
-    /// From where.
-    pub network: Network,
-    /// `status.errorCode`; 0 is success.
-    pub error_code: i64,
-    /// `userAgent`.
-    pub user_agent: Option<Box<str>>,
-    /// `deviceDetail`.
-    pub device: Device,
-    /// `authenticationProtocol`.
-    pub protocol: Protocol,
-    /// `originalTransferMethod`: how the session's first token came to this
-    /// device. The only field that names a device-code sign-in once its code
-    /// has been redeemed.
-    pub transfer_method: TransferMethod,
-}
-
-/// `authenticationProtocol`, as far as evictd tells protocols apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// `none`, missing, or one of no interest here.
-    #[default]
-    Other,
-    /// `deviceCode`.
-    DeviceCode,
-    /// `ropc`: a user name and a password, sent by the client.
-    Ropc,
-}
-
-/// `originalTransferMethod`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TransferMethod {
-    /// `none`, missing, or one that evictd does not know.
-    #[default]
-    Other,
-    /// `deviceCodeFlow`.
-    DeviceCodeFlow,
-    /// `authenticationTransfer`: from a computer to a phone by QR code.
-    AuthenticationTransfer,
-}
-
-impl SignIn {
-    /// Whether a token was issued (`status.errorCode == 0`).
-    pub fn succeeded(&self) -> bool {
-        self.error_code == 0
-    }
-}
-
-/// An application or resource.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AppRef {
-    /// The application id.
-    pub id: Option<Box<str>>,
-    /// The display name.
-    pub name: Option<Box<str>>,
-}
-
-/// `deviceDetail`; unknown values are `None`, never empty text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Device {
-    /// The directory's device id.
-    pub id: Option<Box<str>>,
-    /// E.g. `Windows 10`, `MacOs`.
-    pub operating_system: Option<Box<str>>,
-    /// E.g. `Chrome 128.0.0`.
-    pub browser: Option<Box<str>>,
-    /// `isCompliant`.
-    pub compliant: Option<bool>,
-    /// `isManaged`.
-    pub managed: Option<bool>,
 }
 
 /// Where a request came from, as the record tells it.

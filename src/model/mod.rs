@@ -18,8 +18,10 @@ pub use decision::{
     Admission, Decision, FamilyScore, GuardReason, Intent, Mode, PolicyVerdict, RungVerdict,
 };
 pub use event::{
-    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Prefix, Protocol, RiskDetection,
-    RiskLevel, RiskState, RiskType, RiskyUser, SignIn, TransferMethod, UserRef,
+    AppRef, AuditKind, AuthenticationStep, ClientApp, ConditionalAccess, CountryCode, Device,
+    DirectoryAudit, Event, GeoPoint, GraphActivity, IncomingToken, Initiator, Network, Place,
+    Prefix, Protocol, Requirement, RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser,
+    SignIn, Target, TokenProtection, TransferMethod, UserRef,
 };
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
 pub use memory::{Footprint, Incident, NetworkClass, UserMemory, limits};

@@ -7,13 +7,15 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX, USER_AGENT_BYTES_MAX};
-use super::time;
-use super::wire::{Location, Number, Properties, Record, Text};
+use super::category::Kind;
+use super::loose::Word;
+use super::record::{Body, Record};
+use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX};
+use super::wire::{Location, Number, Properties, Text};
+use super::{audit, graph, sign_in, time};
 use crate::model::{
-    AppRef, CountryCode, Device, Event, GeoPoint, Network, Place, Protocol, RecordId,
-    RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser, SessionId, SignIn, TransferMethod,
-    UserId, UserRef,
+    CountryCode, Event, GeoPoint, Network, Place, RecordId, RiskDetection, RiskLevel, RiskState,
+    RiskType, RiskyUser, UserId, UserRef,
 };
 
 /// `error_code` of a sign-in whose status is missing or unreadable: not a
@@ -28,84 +30,68 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// .NET's date of nothing.
 const NO_DATE: &str = "0001-01-01T00:00:00";
 
-type Converted<T> = Result<T, String>;
+pub(super) type Converted<T> = Result<T, String>;
 
-/// Converts a record of one of the judged categories.
-pub(super) fn event(category: &str, record: &Record<'_>) -> Converted<Event> {
-    let Some(p) = record.properties.as_deref() else {
-        return Err("properties: missing, expected an object".to_owned());
-    };
-    match category {
-        "UserRiskEvents" => Ok(Event::RiskDetection(Box::new(risk_detection(record, p)?))),
-        "RiskyUsers" => Ok(Event::RiskyUser(Box::new(risky_user(record, p)?))),
-        _ => {
-            let interactive = category == "SignInLogs";
-            Ok(Event::SignIn(Box::new(sign_in(record, p, interactive)?)))
+/// Converts a record; `None` is one that is not worth judging.
+pub(super) fn event(kind: Kind, record: &Record<'_>) -> Converted<Option<Event>> {
+    Ok(Some(match (kind, &record.properties) {
+        (Kind::SignIn { interactive }, Body::Account(p)) => {
+            Event::SignIn(Box::new(sign_in::sign_in(record, p, interactive)?))
         }
-    }
-}
-
-fn sign_in(record: &Record<'_>, p: &Properties<'_>, interactive: bool) -> Converted<SignIn> {
-    let at = when(&[
-        ("properties.createdDateTime", &p.created_date_time),
-        ("time", &record.time),
-    ])?;
-    let user = user(p)?;
-    Ok(SignIn {
-        record: match identity(&p.id) {
-            Some(id) => RecordId::new(id),
-            None => derived_id(record, p, &user, at),
+        (Kind::RiskEvent, Body::Account(p)) => {
+            Event::RiskDetection(Box::new(risk_detection(record, p)?))
+        }
+        (Kind::RiskyUser, Body::Account(p)) => Event::RiskyUser(Box::new(risky_user(record, p)?)),
+        (Kind::Audit, Body::Audit(p)) => match audit::directory_audit(record, p)? {
+            Some(audit) => Event::DirectoryAudit(Box::new(audit)),
+            None => return Ok(None),
         },
-        at,
-        session: identity(&p.session_id).map(SessionId::new),
-        correlation: identity(&p.correlation_id).or_else(|| identity(&record.correlation_id)),
-        interactive,
-        app: AppRef {
-            id: identity(&p.app_id),
-            name: name(&p.app_display_name),
+        (Kind::GraphActivity, Body::GraphCall(p)) => match graph::graph_activity(record, p)? {
+            Some(activity) => Event::GraphActivity(Box::new(activity)),
+            None => return Ok(None),
         },
-        resource: AppRef {
-            id: identity(&p.resource_id),
-            name: name(&p.resource_display_name),
-        },
-        network: network(record, p),
-        error_code: error_code(record, p),
-        user_agent: p
-            .user_agent
-            .as_deref()
-            .and_then(|t| text::clean(t, USER_AGENT_BYTES_MAX)),
-        device: device(p),
-        protocol: protocol(&p.authentication_protocol),
-        transfer_method: transfer_method(&p.original_transfer_method),
-        user,
-    })
+        // Without properties they have no user.
+        (Kind::Audit | Kind::GraphActivity | Kind::PassedOver, _) => return Ok(None),
+        (Kind::SignIn { .. } | Kind::RiskEvent | Kind::RiskyUser, _) => {
+            return Err("properties: missing, expected an object".to_owned());
+        }
+    }))
 }
 
 fn risk_detection(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskDetection> {
     let at = when(&[
-        ("properties.activityDateTime", &p.activity_date_time),
-        ("properties.detectedDateTime", &p.detected_date_time),
-        ("properties.lastUpdatedDateTime", &p.last_updated_date_time),
-        ("time", &record.time),
+        (
+            "properties.activityDateTime",
+            p.activity_date_time.as_deref(),
+        ),
+        (
+            "properties.detectedDateTime",
+            p.detected_date_time.as_deref(),
+        ),
+        (
+            "properties.lastUpdatedDateTime",
+            p.last_updated_date_time.as_deref(),
+        ),
+        ("time", record.time.as_deref()),
     ])?;
     let user = user(p)?;
-    let detection = match identity(&p.id) {
+    let detection = match identity(p.id.as_deref()) {
         Some(id) => id,
         None => derived_id(record, p, &user, at).as_str().into(),
     };
     // `riskType` may be generic while `riskEventType` names the kind.
-    let risk_type = name(&p.risk_event_type)
-        .or_else(|| name(&p.risk_type))
+    let risk_type = name(p.risk_event_type.as_deref())
+        .or_else(|| name(p.risk_type.as_deref()))
         .ok_or_else(|| missing("properties.riskEventType", "e.g. \"anonymizedIPAddress\""))?;
     Ok(RiskDetection {
         record: updated_id(&detection, &p.last_updated_date_time, &p.risk_state),
         detection,
         at,
         user,
-        request: identity(&p.request_id).map(RecordId::new),
+        request: identity(p.request_id.as_deref()).map(RecordId::new),
         risk_type: RiskType(risk_type),
-        level: risk_level(&p.risk_level),
-        state: risk_state(&p.risk_state),
+        level: risk_level(p.risk_level.as_deref()),
+        state: risk_state(p.risk_state.as_deref()),
         network: network(record, p),
     })
 }
@@ -114,16 +100,19 @@ fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
     let at = when(&[
         (
             "properties.riskLastUpdatedDateTime",
-            &p.risk_last_updated_date_time,
+            p.risk_last_updated_date_time.as_deref(),
         ),
-        ("properties.lastUpdatedDateTime", &p.last_updated_date_time),
-        ("time", &record.time),
+        (
+            "properties.lastUpdatedDateTime",
+            p.last_updated_date_time.as_deref(),
+        ),
+        ("time", record.time.as_deref()),
     ])?;
     // The record's id is the user's.
-    let id = identity(&p.id)
-        .or_else(|| identity(&p.user_id))
+    let id = identity(p.id.as_deref())
+        .or_else(|| identity(p.user_id.as_deref()))
         .map(|id| id.to_lowercase());
-    let principal_name = name(&p.user_principal_name).unwrap_or_default();
+    let principal_name = name(p.user_principal_name.as_deref()).unwrap_or_default();
     let id = id
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.to_lowercase()))
         .ok_or_else(|| missing("properties.id", "the user's object id"))?;
@@ -136,8 +125,8 @@ fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
         record: updated_id(&id, &p.risk_last_updated_date_time, &p.risk_state),
         at,
         user,
-        level: risk_level(&p.risk_level),
-        state: risk_state(&p.risk_state),
+        level: risk_level(p.risk_level.as_deref()),
+        state: risk_state(p.risk_state.as_deref()),
     })
 }
 
@@ -146,9 +135,9 @@ fn missing(field: &str, expected: &str) -> String {
 }
 
 /// The first of these fields that is there; one that is there must be a time.
-fn when(fields: &[(&str, &Option<Text<'_>>)]) -> Converted<Timestamp> {
+pub(super) fn when(fields: &[(&str, Option<&str>)]) -> Converted<Timestamp> {
     for (field, value) in fields {
-        let Some(value) = value.as_deref().map(str::trim).filter(is_set) else {
+        let Some(value) = value.map(str::trim).filter(is_set) else {
             continue;
         };
         return time::parse(value).ok_or_else(|| {
@@ -171,9 +160,9 @@ fn is_set(time: &&str) -> bool {
 
 /// The object id, or the principal name where the record has none or the
 /// directory knew none.
-fn user(p: &Properties<'_>) -> Converted<UserRef> {
-    let principal_name = name(&p.user_principal_name).unwrap_or_default();
-    let id = identity(&p.user_id)
+pub(super) fn user(p: &Properties<'_>) -> Converted<UserRef> {
+    let principal_name = name(p.user_principal_name.as_deref()).unwrap_or_default();
+    let id = identity(p.user_id.as_deref())
         .filter(|id| &**id != NOBODY || principal_name.is_empty())
         .or_else(|| (!principal_name.is_empty()).then(|| principal_name.clone()))
         .ok_or_else(|| {
@@ -195,8 +184,8 @@ fn user(p: &Properties<'_>) -> Converted<UserRef> {
 
 /// An identity is taken whole or not at all: two that were cut could become
 /// one.
-fn identity(field: &Option<Text<'_>>) -> Option<Box<str>> {
-    let value = field.as_deref()?.trim();
+pub(super) fn identity(field: Option<&str>) -> Option<Box<str>> {
+    let value = field?.trim();
     let unknown = value.is_empty() || value == "<null>" || value.len() > IDENTITY_BYTES_MAX;
     if unknown {
         return None;
@@ -204,13 +193,18 @@ fn identity(field: &Option<Text<'_>>) -> Option<Box<str>> {
     text::clean(value, IDENTITY_BYTES_MAX)
 }
 
-fn name(field: &Option<Text<'_>>) -> Option<Box<str>> {
-    text::clean(field.as_deref()?, NAME_BYTES_MAX)
+pub(super) fn name(field: Option<&str>) -> Option<Box<str>> {
+    text::clean(field?, NAME_BYTES_MAX)
 }
 
 /// An id for a record that bears none, from what stays the same when it is
 /// delivered again: the envelope's time does not.
-fn derived_id(record: &Record<'_>, p: &Properties<'_>, user: &UserRef, at: Timestamp) -> RecordId {
+pub(super) fn derived_id(
+    record: &Record<'_>,
+    p: &Properties<'_>,
+    user: &UserRef,
+    at: Timestamp,
+) -> RecordId {
     let text = |field: &Option<Text<'_>>| field.as_deref().unwrap_or_default().to_owned();
     let parts = [
         text(&record.category),
@@ -224,13 +218,29 @@ fn derived_id(record: &Record<'_>, p: &Properties<'_>, user: &UserRef, at: Times
         user.id.as_str().to_owned(),
         at.to_string(),
     ];
+    id_of(&parts)
+}
+
+/// An id that is the same for the same parts.
+pub(super) fn id_of(parts: &[impl AsRef<str>]) -> RecordId {
+    let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
     RecordId::new(Uuid::new_v5(&DERIVED, parts.join("\u{1f}").as_bytes()).to_string())
+}
+
+/// A word of an open set.
+pub(super) fn word<T: for<'a> From<&'a str> + Default>(field: &Word<'_>) -> T {
+    name(field.get())
+        .map(|name| T::from(&name))
+        .unwrap_or_default()
 }
 
 /// The identity of one state of something that Entra sends again at each
 /// change: by the time of the change, or where that is missing by the state.
 fn updated_id(id: &str, updated: &Option<Text<'_>>, state: &Option<Text<'_>>) -> RecordId {
-    match (updated.as_deref().and_then(time::parse), identity(state)) {
+    match (
+        updated.as_deref().and_then(time::parse),
+        identity(state.as_deref()),
+    ) {
         (Some(at), _) => RecordId::new(format!("{id}@{at}")),
         (None, Some(state)) => RecordId::new(format!("{id}@{state}")),
         (None, None) => RecordId::new(id),
@@ -238,7 +248,7 @@ fn updated_id(id: &str, updated: &Option<Text<'_>>, state: &Option<Text<'_>>) ->
 }
 
 /// `status.errorCode` where there is one, else the envelope's `resultType`.
-fn error_code(record: &Record<'_>, p: &Properties<'_>) -> i64 {
+pub(super) fn error_code(record: &Record<'_>, p: &Properties<'_>) -> i64 {
     let status = p
         .status
         .as_ref()
@@ -254,7 +264,7 @@ fn error_code(record: &Record<'_>, p: &Properties<'_>) -> i64 {
     }
 }
 
-fn network(record: &Record<'_>, p: &Properties<'_>) -> Network {
+pub(super) fn network(record: &Record<'_>, p: &Properties<'_>) -> Network {
     Network {
         address: p
             .ip_address
@@ -281,7 +291,7 @@ fn place(location: &Location<'_>) -> Place {
         )
     });
     Place {
-        city: name(&location.city).filter(|city| !city.eq_ignore_ascii_case("unknown")),
+        city: name(location.city.as_deref()).filter(|city| !city.eq_ignore_ascii_case("unknown")),
         country: location
             .country_or_region
             .as_deref()
@@ -291,39 +301,7 @@ fn place(location: &Location<'_>) -> Place {
     }
 }
 
-fn device(p: &Properties<'_>) -> Device {
-    let Some(detail) = &p.device_detail else {
-        return Device::default();
-    };
-    Device {
-        id: identity(&detail.device_id),
-        operating_system: name(&detail.operating_system),
-        browser: name(&detail.browser),
-        compliant: detail.is_compliant.and_then(|flag| flag.0),
-        managed: detail.is_managed.and_then(|flag| flag.0),
-    }
-}
-
-fn protocol(field: &Option<Text<'_>>) -> Protocol {
-    const PROTOCOLS: [(&str, Protocol); 2] = [
-        ("deviceCode", Protocol::DeviceCode),
-        ("ropc", Protocol::Ropc),
-    ];
-    named(field, &PROTOCOLS).unwrap_or_default()
-}
-
-fn transfer_method(field: &Option<Text<'_>>) -> TransferMethod {
-    const METHODS: [(&str, TransferMethod); 2] = [
-        ("deviceCodeFlow", TransferMethod::DeviceCodeFlow),
-        (
-            "authenticationTransfer",
-            TransferMethod::AuthenticationTransfer,
-        ),
-    ];
-    named(field, &METHODS).unwrap_or_default()
-}
-
-fn risk_level(field: &Option<Text<'_>>) -> RiskLevel {
+pub(super) fn risk_level(field: Option<&str>) -> RiskLevel {
     const LEVELS: [(&str, RiskLevel); 4] = [
         ("none", RiskLevel::None),
         ("low", RiskLevel::Low),
@@ -333,7 +311,7 @@ fn risk_level(field: &Option<Text<'_>>) -> RiskLevel {
     named(field, &LEVELS).unwrap_or(RiskLevel::Unknown)
 }
 
-fn risk_state(field: &Option<Text<'_>>) -> RiskState {
+fn risk_state(field: Option<&str>) -> RiskState {
     const STATES: [(&str, RiskState); 6] = [
         ("none", RiskState::None),
         ("confirmedSafe", RiskState::ConfirmedSafe),
@@ -345,8 +323,8 @@ fn risk_state(field: &Option<Text<'_>>) -> RiskState {
     named(field, &STATES).unwrap_or(RiskState::Unknown)
 }
 
-fn named<T: Copy>(field: &Option<Text<'_>>, names: &[(&str, T)]) -> Option<T> {
-    let text = field.as_deref()?.trim();
+fn named<T: Copy>(field: Option<&str>, names: &[(&str, T)]) -> Option<T> {
+    let text = field?.trim();
     names
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(text))

@@ -8,7 +8,13 @@
 //! What a field may look like, and why, is in the shared facts on Entra's
 //! records; each trap has a test here.
 
+mod audit;
+mod category;
 mod convert;
+mod graph;
+mod loose;
+mod record;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,9 +24,10 @@ mod wire;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::error::Category as JsonFault;
 
-use self::wire::{Envelope, Record};
+use self::category::Kind;
+use self::record::{Envelope, Peek, Record};
 use super::pieces::take_apart;
-use super::{Category, Decoded, Undecodable};
+use super::{Decoded, Undecodable};
 use crate::model::Event;
 
 /// Records taken from one message; a hub's message is at most 1 MiB, a real
@@ -31,22 +38,6 @@ const RECORDS_MAX: usize = 10_000;
 /// 14 h apart, clocks less. A user's memory is kept up to the newest event it
 /// has seen, so a single one dated in the year 9999 would push out all others.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
-
-/// Categories by their canonical spelling: judged, and known to be passed over.
-const JUDGED: [&str; 4] = [
-    "SignInLogs",
-    "NonInteractiveUserSignInLogs",
-    "UserRiskEvents",
-    "RiskyUsers",
-];
-const PASSED_OVER: [&str; 6] = [
-    "AuditLogs",
-    "MicrosoftGraphActivityLogs",
-    "ServicePrincipalSignInLogs",
-    "ServicePrincipalRiskEvents",
-    "ManagedIdentitySignInLogs",
-    "ADFSSignInLogs",
-];
 
 /// Decodes one message: `{"records":[…]}`, a bare array, or a single record.
 /// Never fails: what does not decode is in `quarantined`.
@@ -72,7 +63,7 @@ fn whole(body: &[u8], enqueued_at: Option<Timestamp>) -> Option<Decoded> {
         Ok(envelope) => envelope.records,
         Err(_) => {
             let record = serde_json::from_str::<Record<'_>>(text).ok()?;
-            if record.records.is_some() {
+            if record.is_envelope {
                 return None;
             }
             vec![record]
@@ -86,61 +77,43 @@ fn whole(body: &[u8], enqueued_at: Option<Timestamp>) -> Option<Decoded> {
     Some(decoded)
 }
 
-fn take(
-    record: &Record<'_>,
-    enqueued_at: Option<Timestamp>,
-    decoded: &mut Decoded,
-) -> Result<(), String> {
-    match category_of(record)? {
-        Kind::Judged(category) => {
-            let event = convert::event(category.0, record)?;
-            if let Some(enqueued_at) = enqueued_at {
-                happened_by(&event, enqueued_at)?;
-            }
-            decoded.events.push((category, event));
-        }
-        Kind::Other(category) => decoded.passed_over.push(category),
-    }
-    Ok(())
-}
-
 fn happened_by(event: &Event, enqueued_at: Timestamp) -> Result<(), String> {
     let at = event.at();
     if at.duration_since(enqueued_at) <= AHEAD_MAX {
         return Ok(());
     }
     let field = match event {
-        Event::SignIn(_) => "createdDateTime",
-        Event::RiskDetection(_) => "activityDateTime",
-        Event::RiskyUser(_) => "riskLastUpdatedDateTime",
+        Event::SignIn(_) => "properties.createdDateTime",
+        Event::RiskDetection(_) => "properties.activityDateTime",
+        Event::RiskyUser(_) => "properties.riskLastUpdatedDateTime",
+        Event::DirectoryAudit(_) => "properties.activityDateTime",
+        Event::GraphActivity(_) => "properties.timeGenerated",
     };
     Err(format!(
-        "properties.{field}: saw {at}, expected no later than a day after Event Hubs took the \
-         message in, {enqueued_at}"
+        "{field}: saw {at}, expected no later than a day after Event Hubs took the message in, \
+         {enqueued_at}"
     ))
 }
 
-enum Kind {
-    Judged(Category),
-    Other(Category),
-}
-
-/// Categories are compared without case: one Microsoft page spells
-/// `NonInteractiveUserSIgnInLogs`.
-fn category_of(record: &Record<'_>) -> Result<Kind, String> {
-    let Some(category) = record.category.as_ref() else {
+fn take(
+    record: &Record<'_>,
+    enqueued_at: Option<Timestamp>,
+    decoded: &mut Decoded,
+) -> Result<(), String> {
+    let Some(name) = record.category.as_ref() else {
         return Err("category: missing, expected e.g. \"SignInLogs\"".to_owned());
     };
-    let named = |names: &[&'static str]| {
-        names
-            .iter()
-            .find(|name| category.eq_ignore_ascii_case(name))
-            .map(|name| Category(name))
-    };
-    Ok(match named(&JUDGED) {
-        Some(judged) => Kind::Judged(judged),
-        None => Kind::Other(named(&PASSED_OVER).unwrap_or(Category::OTHER)),
-    })
+    let (category, kind) = category::of(name);
+    match convert::event(kind, record)? {
+        Some(event) => {
+            if let Some(enqueued_at) = enqueued_at {
+                happened_by(&event, enqueued_at)?;
+            }
+            decoded.events.push((category, event));
+        }
+        None => decoded.passed_over.push(category),
+    }
+    Ok(())
 }
 
 /// The path for a message in which something is wrong.
@@ -176,13 +149,10 @@ fn one(bytes: &[u8], enqueued_at: Option<Timestamp>, decoded: &mut Decoded) -> R
         .map_err(|error| format!(": not UTF-8 from byte {}", error.valid_up_to() + 1))?;
     let text = &*text::without_lone_surrogates(text);
     // The shape of what is not judged is not our business.
-    if let Ok(peek) = serde_json::from_str::<wire::Peek<'_>>(text)
-        && let Ok(Kind::Other(category)) = category_of(&Record {
-            category: peek.category,
-            ..Record::default()
-        })
-        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-        && has_category(text)
+    if let Ok(Peek {
+        category: Some(name),
+    }) = serde_json::from_str(text)
+        && let (category, Kind::PassedOver) = category::of(&name)
     {
         decoded.passed_over.push(category);
         return Ok(());
@@ -195,7 +165,9 @@ fn one(bytes: &[u8], enqueued_at: Option<Timestamp>, decoded: &mut Decoded) -> R
             // Of a key that stands twice the last one counts, as in a map.
             let object: serde_json::Value =
                 serde_json::from_str(text).map_err(|error| not_json(&error))?;
-            let record = serde_path_to_error::deserialize(&object).map_err(misshapen)?;
+            let text = object.to_string();
+            let mut json = serde_json::Deserializer::from_str(&text);
+            let record = serde_path_to_error::deserialize(&mut json).map_err(misshapen)?;
             take(&record, enqueued_at, decoded)
         }
         Err(error) => return Err(misshapen(error)),
@@ -205,12 +177,16 @@ fn one(bytes: &[u8], enqueued_at: Option<Timestamp>, decoded: &mut Decoded) -> R
 
 /// Serde has no other mark for it than the message.
 fn is_duplicate(error: &serde_json::Error) -> bool {
-    error.is_data() && error.to_string().starts_with("duplicate field")
+    error.is_data() && error.to_string().contains("duplicate field `")
 }
 
 fn misshapen(error: serde_path_to_error::Error<serde_json::Error>) -> String {
     let inner = error.inner();
     match inner.classify() {
+        // Properties that came before their category name their own path.
+        JsonFault::Data if inner.to_string().starts_with("properties.") => {
+            format!(".{}", brief(inner))
+        }
         JsonFault::Data => format!(".{}: {}", error.path(), brief(inner)),
         _ => not_json(inner),
     }
@@ -218,10 +194,6 @@ fn misshapen(error: serde_path_to_error::Error<serde_json::Error>) -> String {
 
 fn not_json(error: &serde_json::Error) -> String {
     format!(": not JSON: {}", brief(error))
-}
-
-fn has_category(text: &str) -> bool {
-    serde_json::from_str::<wire::Peek<'_>>(text).is_ok_and(|peek| peek.category.is_some())
 }
 
 /// Serde's message without its place (the path says where), and cut: it quotes

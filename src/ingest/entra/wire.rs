@@ -1,95 +1,17 @@
-//! The wire's shapes, private to the decoder.
+//! The shapes of `properties`, private to the decoder.
 //!
-//! One struct serves all categories, since a record's category may come after
-//! its properties. Every field is optional and lenient about what real tenants
-//! send (numbers as text, text as numbers, nulls); what is not read here is
-//! skipped.
+//! Every field is optional and lenient about what real tenants send (numbers
+//! as text, text as numbers, nulls); what is not read here is skipped. A field
+//! that a record can do without is a [`Word`] or a [`Raw`], which never fail.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-use super::RECORDS_MAX;
-
-/// A message: the records of `{"records":[…]}`, of a bare array, or one record.
-#[derive(Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) records: Vec<Record<'a>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = Envelope<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{\"records\":[…]} or an array of records")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut records = Vec::new();
-                while let Some(record) = seq.next_element()? {
-                    // `{}` is two bytes here and a hundred times that there.
-                    if records.len() == RECORDS_MAX {
-                        return Err(de::Error::custom("too many records"));
-                    }
-                    records.push(record);
-                }
-                Ok(Envelope { records })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut found = None;
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    if key == "records" && found.is_none() {
-                        found = Some(map.next_value()?);
-                    } else {
-                        // A single record, or something odd: the slow path's job.
-                        return Err(de::Error::custom("not an envelope"));
-                    }
-                }
-                found
-                    .map(|records| Envelope { records })
-                    .ok_or_else(|| de::Error::custom("empty"))
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// Just enough of a record to know whether it is ours.
-#[derive(Debug, Deserialize)]
-pub(super) struct Peek<'a> {
-    #[serde(borrow, default)]
-    pub(super) category: Option<Text<'a>>,
-}
-
-/// A record of the stream.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "a record, which is an object")]
-pub(super) struct Record<'a> {
-    /// An envelope with more to it than its records, not a record.
-    #[serde(default)]
-    pub(super) records: Option<IgnoredAny>,
-    #[serde(borrow, default)]
-    pub(super) category: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) time: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "resultType", alias = "resulttype")]
-    pub(super) result_type: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "callerIpAddress", alias = "calleripaddress")]
-    pub(super) caller_ip_address: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "correlationId", alias = "correlationid")]
-    pub(super) correlation_id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) properties: Option<Box<Properties<'a>>>,
-}
+use super::loose::{Raw, Word};
 
 /// `properties` of sign-ins, risk events and risky users together.
 #[derive(Debug, Default, Deserialize)]
@@ -127,15 +49,12 @@ pub(super) struct Properties<'a> {
     pub(super) autonomous_system_number: Option<Number>,
     #[serde(borrow)]
     pub(super) location: Option<Location<'a>>,
-    pub(super) status: Option<Status>,
+    #[serde(borrow)]
+    pub(super) status: Option<Status<'a>>,
     #[serde(borrow)]
     pub(super) user_agent: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) device_detail: Option<DeviceDetail<'a>>,
-    #[serde(borrow)]
-    pub(super) authentication_protocol: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) original_transfer_method: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) session_id: Option<Text<'a>>,
     #[serde(borrow)]
@@ -150,12 +69,80 @@ pub(super) struct Properties<'a> {
     pub(super) risk_state: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) risk_level: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) original_request_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) home_tenant_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) resource_tenant_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) client_app_used: Word<'a>,
+    #[serde(borrow)]
+    pub(super) incoming_token_type: Word<'a>,
+    #[serde(borrow)]
+    pub(super) authentication_protocol: Word<'a>,
+    #[serde(borrow)]
+    pub(super) original_transfer_method: Word<'a>,
+    #[serde(borrow)]
+    pub(super) unique_token_identifier: Word<'a>,
+    #[serde(borrow)]
+    pub(super) token_protection_status_details: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) sign_in_token_protection_status: Word<'a>,
+    #[serde(borrow)]
+    pub(super) authentication_requirement: Word<'a>,
+    #[serde(borrow)]
+    pub(super) conditional_access_status: Word<'a>,
+    #[serde(borrow)]
+    pub(super) authentication_details: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) network_location_details: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) is_through_global_secure_access: Word<'a>,
+    #[serde(borrow)]
+    pub(super) global_secure_access_ip_address: Word<'a>,
+    #[serde(borrow, rename = "riskEventTypes_v2")]
+    pub(super) risk_event_types_v2: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) risk_level_during_sign_in: Word<'a>,
+    #[serde(borrow)]
+    pub(super) risk_level_aggregated: Word<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, expecting = "an object")]
-pub(super) struct Status {
+pub(super) struct Status<'a> {
     pub(super) error_code: Option<Number>,
+    #[serde(borrow)]
+    pub(super) additional_details: Word<'a>,
+}
+
+/// An element of `authenticationDetails`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Step<'a> {
+    #[serde(borrow)]
+    pub(super) authentication_method: Word<'a>,
+    #[serde(borrow)]
+    pub(super) succeeded: Word<'a>,
+    #[serde(borrow)]
+    pub(super) authentication_step_result_detail: Word<'a>,
+}
+
+/// An element of `networkLocationDetails`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct NetworkLocation<'a> {
+    #[serde(borrow)]
+    pub(super) network_type: Word<'a>,
+}
+
+/// `tokenProtectionStatusDetails`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct ProtectionStatus<'a> {
+    #[serde(borrow)]
+    pub(super) sign_in_session_status: Word<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -186,6 +173,118 @@ pub(super) struct DeviceDetail<'a> {
     pub(super) browser: Option<Text<'a>>,
     pub(super) is_compliant: Option<Flag>,
     pub(super) is_managed: Option<Flag>,
+}
+
+/// `properties` of `AuditLogs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Audit<'a> {
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) activity_date_time: Word<'a>,
+    #[serde(borrow)]
+    pub(super) activity_display_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) operation_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) result: Word<'a>,
+    #[serde(borrow)]
+    pub(super) correlation_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) user_agent: Word<'a>,
+    #[serde(borrow)]
+    pub(super) initiated_by: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) target_resources: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) additional_details: Raw<'a>,
+}
+
+/// `initiatedBy`: one of both is null.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct InitiatedBy<'a> {
+    #[serde(borrow)]
+    pub(super) user: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) app: Raw<'a>,
+}
+
+/// `initiatedBy.user`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Actor<'a> {
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) user_principal_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) ip_address: Word<'a>,
+}
+
+/// `initiatedBy.app`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct ActorApp<'a> {
+    #[serde(borrow)]
+    pub(super) app_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) display_name: Word<'a>,
+}
+
+/// An element of `targetResources`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct TargetResource<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Word<'a>,
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) display_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) user_principal_name: Word<'a>,
+}
+
+/// An element of `additionalDetails`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct KeyValue<'a> {
+    #[serde(borrow)]
+    pub(super) key: Word<'a>,
+    #[serde(borrow)]
+    pub(super) value: Word<'a>,
+}
+
+/// `properties` of `MicrosoftGraphActivityLogs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct GraphCall<'a> {
+    #[serde(borrow)]
+    pub(super) request_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) time_generated: Word<'a>,
+    #[serde(borrow)]
+    pub(super) user_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) session_id: Word<'a>,
+    #[serde(borrow, rename = "C_Sid")]
+    pub(super) claimed_session_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) sign_in_activity_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) app_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) ip_address: Word<'a>,
+    #[serde(borrow)]
+    pub(super) user_agent: Word<'a>,
+    #[serde(borrow)]
+    pub(super) request_method: Word<'a>,
+    #[serde(borrow)]
+    pub(super) request_uri: Word<'a>,
+    #[serde(borrow)]
+    pub(super) response_status_code: Word<'a>,
 }
 
 /// Text, borrowed where it holds no escape; a number or a flag counts as its
