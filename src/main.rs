@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use evictd::cli::client::{Client, ClientError, SocketArgs};
 use evictd::cli::output::Format;
-use evictd::cli::{cases, quarantine, replay};
+use evictd::cli::{cases, intel, quarantine, replay};
 use evictd::config::Config;
 use evictd::{daemon, ruleset, telemetry};
 
@@ -57,6 +57,9 @@ enum Command {
     /// Show and retry records that could not be decoded.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Show what the lists know of an address, without a daemon.
+    #[command(subcommand)]
+    Intel(intel::IntelCommand),
     /// Print a completion script: `evictd completions bash > /etc/bash_completion.d/evictd`.
     Completions {
         /// For which shell.
@@ -128,6 +131,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status { format } => cases::status(&client, format).await?,
         Command::Reload => client.reload().await?,
         Command::Quarantine(command) => quarantine::run(command, &client).await?,
+        Command::Intel(command) => intel::run(&command)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "evictd", &mut io::stdout());
         }

@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod client;
+pub mod intel;
 pub mod output;
 pub mod quarantine;
 pub mod replay;

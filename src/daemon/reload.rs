@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::console::health::{Component, Health};
-use crate::detect::intel::Intel;
+use crate::detect::intel::{Intel, ListName};
 use crate::policy::PolicySet;
 use crate::ruleset;
 use crate::telemetry::Metrics;
@@ -93,15 +93,9 @@ impl Serving {
         self.metrics.policy_set(&policies.hash).set(1.0);
         self.health.set_ready(Component::Policies, true, "");
         let intel = self.intel.borrow();
-        let lists = [
-            ("tor_exits", intel.tor_exits.as_ref().map(|list| list.len())),
-            (
-                "hosting_asns",
-                intel.hosting_asns.as_ref().map(|list| list.len()),
-            ),
-            ("vpn_asns", intel.vpn_asns.as_ref().map(|list| list.len())),
-        ];
-        for (list, entries) in lists {
+        for name in ListName::ALL {
+            let entries = intel.status(name).map(|list| list.entries);
+            let list = name.as_str();
             self.metrics
                 .intel_entries(list)
                 .set(entries.unwrap_or(0) as f64);

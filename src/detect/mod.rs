@@ -22,11 +22,13 @@ pub mod intel;
 
 pub use catalogue::{CATALOGUE, SignalSpec, metric_label};
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use self::intel::Intel;
 use crate::model::{
-    Event, Evidence, Footprint, NetworkClass, Prefix, RecordId, Sighting, SignIn, Signal,
+    Event, Evidence, Footprint, Network, NetworkClass, Prefix, RecordId, Sighting, SignIn, Signal,
     SignalName, UserMemory,
 };
 
@@ -68,6 +70,8 @@ pub fn footprint(event: &Event, intel: &Intel) -> Option<Footprint> {
 /// A sign-in with what the intelligence knows of its address.
 struct Seen<'a> {
     sign_in: &'a SignIn,
+    /// The record's network, completed by our own databases.
+    network: Cow<'a, Network>,
     prefix: Option<Prefix>,
     class: NetworkClass,
     client: Option<Box<str>>,
@@ -75,10 +79,16 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn new(sign_in: &'a SignIn, intel: &Intel) -> Self {
+        let network = if intel.knows_places() {
+            Cow::Owned(intel.enrich(&sign_in.network, sign_in.at).network)
+        } else {
+            Cow::Borrowed(&sign_in.network)
+        };
         Self {
             sign_in,
-            prefix: sign_in.network.address.map(Prefix::of),
-            class: intel.class_of(&sign_in.network),
+            prefix: network.address.map(Prefix::of),
+            class: intel.class_of(&network, sign_in.at),
+            network,
             client: client::describe(sign_in),
         }
     }
@@ -92,8 +102,8 @@ impl<'a> Seen<'a> {
     fn sighting(&self) -> Sighting {
         Sighting {
             at: self.sign_in.at,
-            place: self.sign_in.network.place.clone(),
-            asn: self.sign_in.network.asn,
+            place: self.network.place.clone(),
+            asn: self.network.asn,
             prefix: self.prefix,
             class: self.class,
         }
@@ -121,9 +131,9 @@ impl<'a> Seen<'a> {
             last: self.sign_in.at,
             last_record: self.sign_in.record.clone(),
             prefix: self.prefix,
-            asn: self.sign_in.network.asn,
+            asn: self.network.asn,
             class: self.class,
-            place: self.sign_in.network.place.clone(),
+            place: self.network.place.clone(),
             session: self.sign_in.session.clone(),
             client: self.client.clone(),
             interactive: self.sign_in.interactive,

@@ -3,10 +3,11 @@
 //!
 //! Stolen cookies reuse the victim's session id, so one session on two
 //! networks, in two countries or in two browsers is the trace of a replay.
-//! Microsoft's own egress never counts as a second network.
+//! Neutral egress (Microsoft's, a relay's, the tenant's own) never counts as a
+//! second network.
 
 use super::{Pair, Seen, catalogue, client, raise};
-use crate::model::{Evidence, NetworkClass, SessionId, Signal, UserMemory};
+use crate::model::{Evidence, SessionId, Signal, UserMemory};
 
 /// The window of #1–#3 (signals.md: 24 h).
 const WINDOW_SECONDS: i64 = 24 * 3600;
@@ -32,13 +33,13 @@ fn judge(session: &SessionId, pair: &Pair<'_>, signals: &mut Vec<Signal>) {
         return;
     }
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
-    let microsoft = from.class == NetworkClass::Microsoft || to.class == NetworkClass::Microsoft;
+    let neutral = from.class.is_neutral() || to.class.is_neutral();
     let divergence = || Evidence::Divergence {
         session: session.clone(),
         from: from.clone(),
         to: to.clone(),
     };
-    if !microsoft && !pair.same_network() {
+    if !neutral && !pair.same_network() {
         let asns_differ = matches!((from.asn, to.asn), (Some(a), Some(b)) if a != b);
         let prefixes_differ = matches!((from.prefix, to.prefix), (Some(a), Some(b)) if a != b);
         if prefixes_differ && to.class.is_anonymous() && !from.class.is_anonymous() {

@@ -110,6 +110,7 @@ pub(crate) fn intel() -> Intel {
         tor_exits: Some([TOR.address.parse().unwrap()].into()),
         hosting_asns: Some([HOSTING_ASHBURN.asn].into()),
         vpn_asns: Some([9009].into()),
+        ..Intel::default()
     }
 }
 

@@ -3,7 +3,8 @@
 //! Every pair of sightings within a day is compared, not only neighbours, so
 //! that a late event finds what an event in order would have found. The
 //! earlier end must be a place where a user can be: Tor, VPN, hosting and
-//! Microsoft's egress are never where somebody travels from.
+//! neutral egress (Microsoft's, a relay's, the tenant's own) are never where
+//! somebody travels from.
 
 use super::{Pair, Seen, catalogue, raise};
 use crate::model::{Evidence, GeoPoint, NetworkClass, Signal, UserMemory};
@@ -23,7 +24,7 @@ const SECONDS_MIN: f64 = 60.0;
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
 pub(super) fn detect(seen: &Seen<'_>, memory: &UserMemory, signals: &mut Vec<Signal>) {
-    if usable_point(&seen.sign_in.network.place).is_none() {
+    if usable_point(&seen.network.place).is_none() {
         return;
     }
     let mut found: Vec<(i64, Signal)> = memory
@@ -45,7 +46,7 @@ fn judge(pair: &Pair<'_>) -> Option<(i64, Signal)> {
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let seconds = pair.seconds();
     let departs_from_a_user = from.class == NetworkClass::Ordinary;
-    let arrives_as_a_user = to.class != NetworkClass::Microsoft;
+    let arrives_as_a_user = !to.class.is_neutral();
     if !departs_from_a_user || !arrives_as_a_user || seconds > WINDOW_SECONDS || pair.same_network()
     {
         return None;
@@ -86,6 +87,7 @@ fn great_circle_km(a: GeoPoint, b: GeoPoint) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::intel::Dated;
     use super::super::testing::{EPOCH, HOSTING_ASHBURN, LAGOS, MADRID, PARIS, Story};
     use super::*;
 
@@ -132,6 +134,21 @@ mod tests {
         let mut story = Story::new();
         story.sign_in(0, PARIS);
         assert!(story.sign_in(60, LAGOS).failed(50126).names().is_empty());
+    }
+
+    #[test]
+    fn neutral_egress_is_no_place_to_travel_from_or_to() {
+        let lagos: std::net::IpAddr = LAGOS.address.parse().unwrap();
+        for order in [[PARIS, LAGOS], [LAGOS, PARIS]] {
+            let mut story = Story::new();
+            story.intel.relay_ranges = Some(Dated::timeless([lagos.into()].into_iter().collect()));
+            story.sign_in(0, order[0]).done();
+            assert!(story.sign_in(60, order[1]).names().is_empty());
+            let mut story = Story::new();
+            story.intel.corporate.asns = [LAGOS.asn].into_iter().collect();
+            story.sign_in(0, order[0]).done();
+            assert!(story.sign_in(60, order[1]).names().is_empty());
+        }
     }
 
     #[test]

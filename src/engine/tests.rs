@@ -35,7 +35,7 @@ fn intel() -> Intel {
     Intel {
         tor_exits: Some(["198.51.100.7".parse().unwrap()].into()),
         hosting_asns: Some([HOSTING_ASN].into()),
-        vpn_asns: None,
+        ..Intel::default()
     }
 }
 

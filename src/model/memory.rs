@@ -48,6 +48,11 @@ pub enum NetworkClass {
     Ordinary,
     /// Microsoft's own egress: a service acting on the user's behalf.
     Microsoft,
+    /// A relay that ordinary people use, often without knowing: iCloud Private
+    /// Relay, Google One VPN.
+    Relay,
+    /// The tenant's own egress, as its operator declared it.
+    Corporate,
     /// A hosting provider or data centre.
     Hosting,
     /// A commercial VPN.
@@ -62,6 +67,8 @@ impl NetworkClass {
         match self {
             Self::Ordinary => "ordinary",
             Self::Microsoft => "microsoft",
+            Self::Relay => "relay",
+            Self::Corporate => "corporate",
             Self::Hosting => "hosting",
             Self::Vpn => "vpn",
             Self::Tor => "tor",
@@ -71,6 +78,12 @@ impl NetworkClass {
     /// Whether an attacker rents it rather than lives in it.
     pub fn is_anonymous(self) -> bool {
         matches!(self, Self::Hosting | Self::Vpn | Self::Tor)
+    }
+
+    /// Whether it says nothing of where its user is, and nothing against
+    /// them: never a place to travel from or to, never a second network.
+    pub fn is_neutral(self) -> bool {
+        matches!(self, Self::Microsoft | Self::Relay | Self::Corporate)
     }
 }
 
@@ -258,4 +271,29 @@ fn hash_of(record: &RecordId) -> u64 {
     let mut hasher = DefaultHasher::new();
     record.as_str().hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_written_before_a_class_was_added_still_read_and_names_are_stable() {
+        let table = [
+            (NetworkClass::Ordinary, "ordinary"),
+            (NetworkClass::Microsoft, "microsoft"),
+            (NetworkClass::Relay, "relay"),
+            (NetworkClass::Corporate, "corporate"),
+            (NetworkClass::Hosting, "hosting"),
+            (NetworkClass::Vpn, "vpn"),
+            (NetworkClass::Tor, "tor"),
+        ];
+        for (class, name) in table {
+            let json = format!("\"{name}\"");
+            assert_eq!(class.as_str(), name);
+            assert_eq!(serde_json::to_string(&class).unwrap(), json);
+            assert_eq!(serde_json::from_str::<NetworkClass>(&json).unwrap(), class);
+            assert!(!(class.is_neutral() && class.is_anonymous()), "{name}");
+        }
+    }
 }
