@@ -6,6 +6,7 @@
 
 pub mod demo;
 pub mod entra;
+pub mod evaluate;
 pub mod graph;
 mod harness;
 pub mod hub;
