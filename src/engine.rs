@@ -8,14 +8,35 @@
 //! An incident remembers what was already called for, so the tenth event of
 //! one theft calls for nothing the first did not; only stronger evidence does.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::detect::{self, intel::Intel};
+use crate::detect::{Ground, Look, intel::Intel};
 use crate::model::{
-    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Incident, Order,
-    PolicyName, PolicyVerdict, RecordId, Signal, UserMemory,
+    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Family, Habit, Incident,
+    Order, Parameter, PolicyName, PolicyVerdict, Prefix, RecordId, Signal, SignIn, Surroundings,
+    Thing, UserMemory, limits,
 };
 use crate::policy::{self, Ask, PolicySet, Situation};
+
+/// The user's sessions were revoked and the token shown is from before
+/// (graph.md: 50173, 50132).
+const REVOKED: [i64; 2] = [50173, 50132];
+/// Failures that mean somebody tries passwords: wrong, locked, expired, no such
+/// user; and the account is disabled.
+const WRONG_CREDENTIALS: [i64; 4] = [50126, 50053, 50055, 50034];
+const ACCOUNT_DISABLED: i64 = 50057;
+
+/// What an event is judged by, besides what is remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// What is known of networks.
+    pub intel: &'a Intel,
+    /// What decides.
+    pub policies: &'a PolicySet,
+    /// When Graph last acknowledged that the sessions of the user's open
+    /// incident are revoked; `None` where it did not, and in a replay.
+    pub revoked_at: Option<Timestamp>,
+}
 
 /// What one event led to.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,40 +49,223 @@ pub struct Step {
     pub case: Option<CaseId>,
     /// What the policies newly call for, before the guard.
     pub decision: Option<Decision>,
+    /// What the event shows of an earlier containment.
+    pub proof: Option<Proof>,
+    /// The case whose evidence is withdrawn: nothing calls for asking any more.
+    pub withdrawn: Option<CaseId>,
+}
+
+/// What an event from the attacker's network shows after a revoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The case that was contained.
+    pub case: CaseId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The record that shows it.
+    pub record: RecordId,
+    /// Whether the attacker got in all the same.
+    pub evaded: bool,
 }
 
 /// Judges one event and takes it into memory.
-pub fn step(memory: &mut UserMemory, event: &Event, intel: &Intel, policies: &PolicySet) -> Step {
-    if memory.has_seen(event.record()) {
+pub fn step(
+    memory: &mut UserMemory,
+    around: &mut Surroundings,
+    event: &Event,
+    given: &Given<'_>,
+) -> Step {
+    if memory.has_judged(event.record()) {
         return Step {
             duplicate: true,
             ..Step::default()
         };
     }
-    let raised = detect::run(event, memory, intel);
-    memory.mark_seen(event.record(), event.at());
-    if let Some(footprint) = detect::footprint(event, intel) {
-        memory.remember_footprint(footprint);
+    let ground = Ground {
+        memory,
+        around,
+        intel: given.intel,
+        parameters: &given.policies.parameters,
+    };
+    let look = Look::at(event, given.intel);
+    let mut raised = look.signals(&ground);
+    let proof = proof(event, &ground, given.revoked_at);
+    if proof.as_ref().is_some_and(|proof| proof.evaded) {
+        raised.extend(look.evaded());
     }
+    let withdrawn = withdraw(memory, event, &look, given.policies);
+    remember(memory, event, &look);
     let signals: Vec<Signal> = raised
         .into_iter()
         .filter(|signal| memory.remember_signal(signal.clone()))
         .collect();
-    if signals.is_empty() {
-        return Step::default();
+    let mut step = Step {
+        proof,
+        withdrawn,
+        ..Step::default()
+    };
+    if !signals.is_empty() {
+        if step.proof.as_ref().is_some_and(|proof| proof.evaded) {
+            begin_again(memory, event, given.revoked_at);
+        }
+        step.decision = decide(memory, around, event, &signals, given);
+        step.case = memory
+            .incident
+            .as_ref()
+            .filter(|incident| signals.iter().any(|s| incident.takes_in(s.at)))
+            .map(|incident| incident.case);
+        step.signals = signals;
     }
-    let decision = decide(memory, event, &signals, policies);
-    let case = memory
-        .incident
-        .as_ref()
-        .filter(|incident| signals.iter().any(|s| incident.takes_in(s.at)))
-        .map(|incident| incident.case);
-    Step {
-        duplicate: false,
-        signals,
-        case,
-        decision,
+    learn(memory, around, event, &look);
+    step
+}
+
+/// What the event leaves behind.
+fn remember(memory: &mut UserMemory, event: &Event, look: &Look<'_>) {
+    let code = match event {
+        Event::SignIn(sign_in) => sign_in.error_code,
+        _ => 0,
+    };
+    memory.mark_judged(event.record(), event.at(), code);
+    let traces = look.traces();
+    if let Some(footprint) = traces.footprint {
+        memory.remember_footprint(footprint);
     }
+    if let Some(session) = traces.session {
+        memory.remember_session(session);
+    }
+    if let Some(attempt) = traces.attempt {
+        memory.remember_attempt(attempt);
+    }
+    if let Some(change) = traces.change {
+        memory.remember_change(change);
+    }
+}
+
+/// What the event teaches, of the user and of the tenant. Where it is part of
+/// an incident it teaches nothing: the day is tainted.
+fn learn(memory: &mut UserMemory, around: &mut Surroundings, event: &Event, look: &Look<'_>) {
+    match event {
+        Event::SignIn(sign_in) if sign_in.succeeded() => {
+            let at = sign_in.at;
+            memory.habits.was_active(at);
+            let teaches = !memory.habits.tainted().contains(crate::model::day_of(at));
+            let user = &sign_in.user.id;
+            for habit in look.habits() {
+                let new = memory.habits.learn(habit, at);
+                let thing = match habit {
+                    Habit::Asn(asn) => Thing::Asn(asn),
+                    Habit::Country(country) => Thing::Country(country),
+                    _ => continue,
+                };
+                if new && teaches {
+                    around.used(thing, user, at);
+                }
+            }
+            if let Some(prefix) = look.rented_prefix().filter(|_| teaches) {
+                around.used(Thing::Prefix(prefix), user, at);
+            }
+            if let Some(address) = sign_in.network.address {
+                around.signed_in(address, user, at);
+            }
+        }
+        Event::SignIn(sign_in) => failed(around, sign_in),
+        _ => {
+            if let Some(app) = look.consented() {
+                around.used(Thing::Consented(app), &event.user().id, event.at());
+            }
+        }
+    }
+}
+
+fn failed(around: &mut Surroundings, sign_in: &SignIn) {
+    let disabled = sign_in.error_code == ACCOUNT_DISABLED;
+    if let Some(address) = sign_in.network.address
+        && (disabled || WRONG_CREDENTIALS.contains(&sign_in.error_code))
+    {
+        around.failed(address, &sign_in.user.id, sign_in.at, disabled);
+    }
+}
+
+/// #40: a sign-in from the attacker's network after the sessions were revoked.
+/// A refusal proves the containment; a success, once Graph's delay is over,
+/// says that it was evaded.
+fn proof(event: &Event, ground: &Ground<'_>, revoked_at: Option<Timestamp>) -> Option<Proof> {
+    let (incident, revoked_at) = (ground.memory.incident.as_ref()?, revoked_at?);
+    let Event::SignIn(sign_in) = event else {
+        return None;
+    };
+    let prefix = Prefix::of(sign_in.network.address?);
+    if !incident.attacker.contains(&prefix) || sign_in.at < revoked_at {
+        return None;
+    }
+    let grace = SignedDuration::from_secs(ground.parameters.get(Parameter::EvasionGrace));
+    let in_force = revoked_at.saturating_add(grace).unwrap_or(Timestamp::MAX);
+    let evaded = sign_in.succeeded() && sign_in.at >= in_force;
+    if !evaded && !REVOKED.contains(&sign_in.error_code) {
+        return None;
+    }
+    Some(Proof {
+        case: incident.case,
+        at: sign_in.at,
+        record: sign_in.record.clone(),
+        evaded,
+    })
+}
+
+/// An evaded incident begins a new round in the same case: everything may be
+/// called for again, by the record that shows it. Once for each revoke.
+fn begin_again(memory: &mut UserMemory, event: &Event, revoked_at: Option<Timestamp>) {
+    if let Some(incident) = &mut memory.incident
+        && (incident.evaded_at.is_none() || revoked_at > incident.evaded_at)
+    {
+        incident.evaded_at = Some(event.at());
+        incident.opened_by = event.record().clone();
+        incident.called_for.clear();
+    }
+}
+
+/// Takes back what somebody settled, or what turns out to be about a sign-in
+/// that failed. Returns the case that nothing speaks for any more.
+fn withdraw(
+    memory: &mut UserMemory,
+    event: &Event,
+    look: &Look<'_>,
+    policies: &PolicySet,
+) -> Option<CaseId> {
+    let withdrew = match event {
+        Event::RiskDetection(detection) if detection.state.settled() => {
+            memory.settle(&detection.detection)
+        }
+        Event::RiskyUser(user) if user.state.settled() => memory
+            .withdraw(|signal| signal.family == Family::MicrosoftRisk && signal.at <= user.at),
+        Event::SignIn(_) => {
+            let refuted = look.refuted(memory);
+            refuted
+                .iter()
+                .fold(false, |any, record| memory.settle(record.as_str()) || any)
+        }
+        _ => false,
+    };
+    let incident = memory.incident.as_ref().filter(|_| withdrew)?;
+    let ends: Vec<Timestamp> = memory
+        .signals
+        .iter()
+        .map(|signal| signal.at)
+        .filter(|at| (incident.first..=incident.last).contains(at))
+        .collect();
+    let still = policies.policies.iter().any(|policy| {
+        let verdict = policy::evaluate(policy, event.user(), &memory.signals, &ends);
+        verdict.effect > Some(Effect::Shadow)
+    });
+    if still {
+        return None;
+    }
+    let incident = memory.incident.as_mut()?;
+    // What was done stays done; what was asked may be asked again.
+    let asked = incident.called_for.len();
+    incident.called_for.retain(|(_, effect)| *effect == Effect::Act);
+    (incident.called_for.len() < asked).then_some(incident.case)
 }
 
 /// Asks the guard about a decision and writes its word into it: demoted means
@@ -82,10 +286,12 @@ pub fn admit(decision: &mut Decision, policies: &PolicySet, situation: &Situatio
 /// changed: a late signal counts in windows that end after it.
 fn decide(
     memory: &mut UserMemory,
+    around: &Surroundings,
     event: &Event,
     new: &[Signal],
-    policies: &PolicySet,
+    given: &Given<'_>,
 ) -> Option<Decision> {
+    let policies = given.policies;
     let first = new.iter().map(|s| s.at).min()?;
     let last = new.iter().map(|s| s.at).max()?;
     let mut ends: Vec<Timestamp> = memory
@@ -114,6 +320,14 @@ fn decide(
     };
     incident.first = incident.first.min(first);
     incident.last = incident.last.max(last);
+    let ground = Ground {
+        memory,
+        around,
+        intel: given.intel,
+        parameters: &policies.parameters,
+    };
+    find_attacker(&mut incident, &ground);
+    memory.habits.taint(incident.first, incident.last);
     let orders = new_orders(&verdicts, &mut incident);
     let shadowed = new_shadows(&verdicts, &mut incident);
     let case = incident.case;
@@ -157,7 +371,28 @@ fn opened_by(event: &Event, first: Timestamp) -> Incident {
         last: first,
         called_for: Vec::new(),
         shadowed: Vec::new(),
+        attacker: Vec::new(),
+        evaded_at: None,
     }
+}
+
+/// The networks of the incident's signals that are not the user's own.
+fn find_attacker(incident: &mut Incident, ground: &Ground<'_>) {
+    let within = |signal: &&Signal| (incident.first..=incident.last).contains(&signal.at);
+    let suspects = ground
+        .memory
+        .signals
+        .iter()
+        .filter(within)
+        .filter_map(|signal| signal.evidence.suspect())
+        .filter(|sighting| ground.is_strange(sighting))
+        .filter_map(|sighting| sighting.prefix);
+    let mut found: Vec<Prefix> = suspects.collect();
+    found.extend(&incident.attacker);
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(limits::ATTACKER_PREFIXES_MAX);
+    incident.attacker = found;
 }
 
 /// The strongest order for each kind of action that is stronger than what the

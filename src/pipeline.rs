@@ -22,9 +22,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::console::control::{Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::detect::{self, intel::Intel};
-use crate::engine;
+use crate::engine::{self, Given};
 use crate::ingest::{Message, Source, entra};
-use crate::model::{Admission, Decision, Effect, UserId};
+use crate::model::{Admission, Decision, Effect, Surroundings, UserId};
 use crate::policy::{PolicySet, Situation};
 use crate::store::{
     Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError,
@@ -86,6 +86,7 @@ type Acted = VecDeque<(UserId, Timestamp)>;
 /// What survives from batch to batch.
 struct State {
     cache: LruCache<UserId, Remembered>,
+    around: Surroundings,
     positions: HashMap<(Arc<str>, Arc<str>), i64>,
     acted: Acted,
 }
@@ -139,7 +140,13 @@ impl Pipeline {
             .acted_since(since)
             .await
             .context("reading the guard's budget")?;
+        let around = self
+            .store
+            .surroundings()
+            .await
+            .context("reading the surroundings")?;
         Ok(State {
+            around,
             cache: LruCache::new(NonZeroUsize::new(CACHED_USERS_MAX).unwrap_or(NonZeroUsize::MIN)),
             positions: positions
                 .into_iter()
@@ -209,6 +216,8 @@ impl Pipeline {
         let policies = self.policies.borrow().clone();
         let intel = self.intel.borrow().clone();
         let mut memories = self.recall(state, batch).await?;
+        // Whatever an attempt that failed left there.
+        state.around.roll_back();
         let mut judged = Judged::default();
         let mut acting = state.acted.clone();
         // Not when the message came: it may have waited for the store.
@@ -218,7 +227,17 @@ impl Pipeline {
                 let Some(remembered) = memories.get_mut(&event.user().id) else {
                     continue;
                 };
-                let step = engine::step(&mut remembered.memory, event, &intel, &policies);
+                let given = Given {
+                    intel: &intel,
+                    policies: &policies,
+                    revoked_at: None,
+                };
+                let step = engine::step(
+                    &mut remembered.memory,
+                    &mut state.around,
+                    event,
+                    &given,
+                );
                 if step.duplicate {
                     judged.duplicates += 1;
                     continue;
@@ -259,6 +278,11 @@ impl Pipeline {
                 );
         }
         judged.acting = acting;
+        judged.commit.surroundings = state
+            .around
+            .changes()
+            .map(|(thing, entry)| (thing, entry.cloned()))
+            .collect();
         judged.commit.memories = memories.into_iter().collect();
         judged.commit.released = batch.released.clone();
         judged.commit.positions = batch
@@ -343,6 +367,7 @@ impl Pipeline {
             remembered.version += 1;
             state.cache.put(user, remembered);
         }
+        state.around.settle();
         state.acted = judged.acting;
         self.metrics
             .memory_cached_users

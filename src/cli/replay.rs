@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::output::{self, Format, escape};
 use crate::config::IntelConfig;
 use crate::detect::intel::Intel;
-use crate::engine;
+use crate::engine::{self, Given};
 use crate::ingest::recorded;
-use crate::model::{Admission, Decision, Effect, UserId, UserMemory};
+use crate::model::{Admission, Decision, Effect, Surroundings, UserId, UserMemory};
 use crate::policy::{self, PolicySet, Situation};
 use crate::ruleset;
 
@@ -75,6 +75,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         policies,
         intel,
         memories: HashMap::new(),
+        around: Surroundings::default(),
         report: Report::default(),
     };
     for file in &args.files {
@@ -92,6 +93,7 @@ struct Replay {
     policies: PolicySet,
     intel: Intel,
     memories: HashMap<UserId, UserMemory>,
+    around: Surroundings,
     report: Report,
 }
 
@@ -133,7 +135,14 @@ impl Replay {
         for (_, event) in content.events {
             report.events += 1;
             let memory = self.memories.entry(event.user().id.clone()).or_default();
-            let step = engine::step(memory, &event, &self.intel, &self.policies);
+            let given = Given {
+                intel: &self.intel,
+                policies: &self.policies,
+                // Nothing was revoked.
+                revoked_at: None,
+            };
+            let step = engine::step(memory, &mut self.around, &event, &given);
+            self.around.settle();
             report.duplicates += u64::from(step.duplicate);
             for signal in &step.signals {
                 *report.signals.entry(signal.name.to_string()).or_default() += 1;

@@ -1,13 +1,31 @@
 //! Traces of an adversary in the middle: clients that no person uses (#11,
-//! #12).
+//! #12), the portal from a rented machine (#13), and a login that shows every
+//! interrupt of a relayed one (#14).
 //!
 //! Phishing kits relay a victim's sign-in with an HTTP library and often keep
-//! its user agent.
+//! its user agent; what they cannot hide is where they stand.
 
-use super::{Seen, apps, catalogue, client};
-use crate::model::Signal;
+use super::{Ground, Seen, apps, auth, catalogue, client, raise};
+use crate::model::{
+    Attempt, Evidence, Habit, NetworkClass, Parameter, Signal, SignalName, Traits, hash_of,
+};
 
-pub(super) fn detect(seen: &Seen<'_>, signals: &mut Vec<Signal>) {
+/// Strong authentication is required; "keep me signed in?" (signals.md, #14).
+const STRONG_AUTHENTICATION: i64 = 50074;
+const KEEP_SIGNED_IN: i64 = 50140;
+/// The device is not compliant (signals.md, #14).
+const NOT_COMPLIANT: i64 = 53000;
+
+/// A library that the user may come to be known for.
+pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
+    let agent = seen.sign_in.user_agent.as_deref()?;
+    client::library(agent)?;
+    let app = seen.sign_in.app.id.as_deref().unwrap_or_default();
+    Some(Habit::Scripted(hash_of(app)))
+}
+
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    portal(seen, ground, signals);
     let sign_in = seen.sign_in;
     let Some(library) = sign_in.user_agent.as_deref().and_then(client::library) else {
         return;
@@ -16,12 +34,67 @@ pub(super) fn detect(seen: &Seen<'_>, signals: &mut Vec<Signal>) {
     let portal = apps::is_office_home(&sign_in.app)
         || (apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource));
     let what = format!("signed in by {library}, an HTTP library");
-    let spec = if of_kits && portal {
-        &catalogue::KIT_USER_AGENT
-    } else {
-        &catalogue::SCRIPT_USER_AGENT
+    if of_kits && portal {
+        signals.push(seen.method(&catalogue::KIT_USER_AGENT, &what));
+    } else if !habit(seen).is_some_and(|habit| ground.is_habit(habit, sign_in.at)) {
+        signals.push(seen.method(&catalogue::SCRIPT_USER_AGENT, &what));
+    }
+}
+
+/// #13.
+fn portal(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let rented = matches!(seen.class, NetworkClass::Hosting | NetworkClass::Tor);
+    if rented
+        && seen.device.is_none()
+        && apps::is_office_home(&seen.sign_in.app)
+        && !ground.knows(&seen.sighting())
+        && !ground.is_shared(&seen.sighting())
+    {
+        let what = format!("the portal from a {} network", seen.class.as_str());
+        signals.push(seen.method(&catalogue::PORTAL_FROM_HOSTING, &what));
+    }
+}
+
+/// #14: an interrupt and a success of one login, whichever comes first. An
+/// ordinary first login shows the same interrupts, so only one from a network
+/// new to the user counts.
+pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let Some(this) = auth::attempt(seen) else {
+        return;
     };
-    signals.push(seen.method(spec, &what));
+    if this.correlation.is_none() || this.code == 0 && seen.traits.has(Traits::MANAGED) {
+        return;
+    }
+    let window = ground.get(Parameter::InterruptsWindow);
+    let near = |attempt: &&Attempt| {
+        attempt.correlation == this.correlation
+            && attempt.at.duration_since(this.at).as_secs().abs() <= window
+    };
+    let login: Vec<&Attempt> = ground.memory.attempts.iter().filter(near).chain([&this]).collect();
+    let has = |code: i64| login.iter().any(|attempt| attempt.code == code);
+    let interrupted = has(STRONG_AUTHENTICATION) && (has(KEEP_SIGNED_IN) || has(NOT_COMPLIANT));
+    let Some(success) = login.iter().find(|attempt| attempt.code == 0) else {
+        return;
+    };
+    if !interrupted || !ground.is_new_network(&success.sighting) {
+        return;
+    }
+    let spec = &catalogue::LOGIN_RELAYED;
+    raise(
+        signals,
+        Signal {
+            name: SignalName::new(spec.name),
+            family: spec.family,
+            at: success.at,
+            record: success.record.clone(),
+            evidence: Evidence::Method {
+                what: "a login with the interrupts of a relayed one (50074, 50140)".into(),
+                app: None,
+                resource: None,
+                sighting: success.sighting.clone(),
+            },
+        },
+    );
 }
 
 #[cfg(test)]

@@ -30,6 +30,28 @@ pub(super) fn differ(a: &str, b: &str) -> bool {
     browser_a != browser_b || systems_differ
 }
 
+/// Whether it is a phone's or a tablet's.
+pub(super) fn is_mobile(client: &str) -> bool {
+    client.ends_with(" on iOS") || client.ends_with(" on Android")
+}
+
+/// The operating system that the device says it runs, and the one that the
+/// user agent names, where both are known and are two.
+pub(super) fn two_systems(sign_in: &SignIn) -> Option<(&'static str, &'static str)> {
+    let agent = system(sign_in.user_agent.as_deref()?)?;
+    let device = system(sign_in.device.operating_system.as_deref()?)?;
+    (kin(agent) != kin(device)).then_some((device, agent))
+}
+
+/// Whether either names Windows.
+pub(super) fn is_windows(sign_in: &SignIn) -> bool {
+    let texts = [&sign_in.user_agent, &sign_in.device.operating_system];
+    texts
+        .into_iter()
+        .flatten()
+        .any(|text| system(text) == Some("Windows"))
+}
+
 fn kin(system: &str) -> &str {
     match system {
         "iOS" => "macOS",

@@ -1,70 +1,178 @@
 //! From an event to signals.
 //!
-//! A detector is a pure function of the event, the user's memory and the
+//! A detector is a pure function of the event, what is remembered, and the
 //! intelligence. It compares the event with everything remembered, before and
-//! after it in event time, and dates what it finds by the later half: so the
-//! same events raise the same signals in whatever order they arrive.
+//! after it in event time: so the same events raise the same signals in
+//! whatever order they arrive, within the time that records may be late.
+//!
+//! Two engines look at sessions: `birth` (a session that begins where its
+//! owner would not be) and `session` (one that continues where it did not
+//! begin), since a phishing proxy gives the thief a new session and a stolen
+//! cookie or device code gives them the victim's.
 //!
 //! Architecture invariant: no clock, no I/O, no failure. Missing values mean
 //! "unknown" and raise nothing.
 
 mod aitm;
 mod apps;
+mod auth;
+mod birth;
 mod catalogue;
 mod client;
+mod ground;
 mod network;
+mod pair;
+mod persistence;
 mod protocol;
 mod risk;
 mod session;
+mod spray;
 mod travel;
 
 pub mod intel;
 
 pub use catalogue::{CATALOGUE, SignalSpec, metric_label};
+pub use ground::Ground;
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-
 use self::intel::Intel;
+use self::pair::{End, Pair};
 use crate::model::{
-    Event, Evidence, Footprint, Network, NetworkClass, Prefix, RecordId, Sighting, SignIn, Signal,
-    SignalName, UserMemory,
+    Attempt, Change, Event, Evidence, Footprint, Habit, IncomingToken, Network, NetworkClass,
+    Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, TokenProtection, Traits,
+    UserMemory, hash_of,
 };
 
-/// Everything the event raises, given what is remembered. Memory is not
-/// changed: the engine takes the signals in.
-pub fn run(event: &Event, memory: &UserMemory, intel: &Intel) -> Vec<Signal> {
-    match event {
-        Event::SignIn(sign_in) => {
-            let mut signals = Vec::new();
-            let seen = Seen::new(sign_in, intel);
-            network::detect(&seen, &mut signals);
-            if sign_in.succeeded() {
-                travel::detect(&seen, memory, &mut signals);
-                session::detect(&seen, memory, &mut signals);
-                aitm::detect(&seen, &mut signals);
-                protocol::detect(&seen, &mut signals);
+/// An event with what the lists know of where it came from: what every
+/// question about it starts from.
+pub struct Look<'a> {
+    event: &'a Event,
+    seen: Option<Seen<'a>>,
+}
+
+impl<'a> Look<'a> {
+    /// Looks the event's address up.
+    pub fn at(event: &'a Event, intel: &Intel) -> Self {
+        let seen = match event {
+            Event::SignIn(sign_in) => Some(Seen::new(sign_in, intel)),
+            _ => None,
+        };
+        Self { event, seen }
+    }
+
+    /// The sign-in, if it is a successful one.
+    fn success(&self) -> Option<&Seen<'a>> {
+        self.seen.as_ref().filter(|seen| seen.sign_in.succeeded())
+    }
+
+    /// Everything the event raises, given what is known. Nothing is changed:
+    /// the engine takes the signals in.
+    pub fn signals(&self, ground: &Ground<'_>) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        match self.event {
+            Event::SignIn(_) => {
+                if let Some(seen) = &self.seen {
+                    sign_in_signals(seen, ground, &mut signals);
+                }
             }
-            signals
+            Event::RiskDetection(detection) => risk::detect(detection, ground, &mut signals),
+            // The aggregate follows from the detections, judged one by one.
+            Event::RiskyUser(_) => {}
+            Event::DirectoryAudit(audit) => persistence::of_change(audit, ground, &mut signals),
+            Event::GraphActivity(call) => session::of_call(call, ground, &mut signals),
         }
-        Event::RiskDetection(detection) => risk::detect(detection, memory),
-        // The aggregate follows from the detections, which are judged one by one.
-        Event::RiskyUser(_) => Vec::new(),
-        // What is done with an account raises nothing yet.
-        Event::DirectoryAudit(_) | Event::GraphActivity(_) => Vec::new(),
+        signals
+    }
+
+    /// #40: the attacker got in again after the sessions were revoked.
+    pub fn evaded(&self) -> Option<Signal> {
+        let what = "signed in from the attacker's network after the sessions were revoked";
+        Some(self.success()?.method(&catalogue::EVADED, what))
+    }
+
+    /// The traces of the event. A failed sign-in leaves no footprint, since it
+    /// says where an attacker is, not where the user is.
+    pub fn traces(&self) -> Traces {
+        let mut traces = Traces {
+            attempt: self.seen.as_ref().and_then(auth::attempt),
+            ..Traces::default()
+        };
+        if let Some(seen) = self.success() {
+            traces.footprint = Some(seen.footprint());
+            traces.session = seen.session();
+        }
+        if let Event::DirectoryAudit(audit) = self.event
+            && audit.succeeded
+        {
+            traces.change = Some(persistence::change(audit));
+        }
+        traces
+    }
+
+    /// What the user did as they do, or may come to.
+    pub fn habits(&self) -> Vec<Habit> {
+        self.success().map(Seen::habits).unwrap_or_default()
+    }
+
+    /// The network of a success from a rented one that is no Tor exit.
+    pub fn rented_prefix(&self) -> Option<Prefix> {
+        let rented =
+            |seen: &&Seen<'_>| matches!(seen.class, NetworkClass::Hosting | NetworkClass::Vpn);
+        self.success().filter(rented)?.prefix
+    }
+
+    /// The application that an audit consented to.
+    pub fn consented(&self) -> Option<u64> {
+        match self.event {
+            Event::DirectoryAudit(audit) if audit.succeeded => {
+                persistence::consented(&persistence::change(audit))
+            }
+            _ => None,
+        }
+    }
+
+    /// The detections that turn out to be about a sign-in that failed, now
+    /// that its record is here: they say no more than that somebody tried.
+    pub fn refuted(&self, memory: &UserMemory) -> Vec<RecordId> {
+        match self.event {
+            Event::SignIn(sign_in) if !sign_in.succeeded() => {
+                risk::speaks_of_failure(&sign_in.record, memory)
+                    .map(|signal| signal.record.clone())
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
-/// The trace that a successful sign-in leaves in memory; a failed one leaves
-/// none, since it says where an attacker is, not where the user is.
-pub fn footprint(event: &Event, intel: &Intel) -> Option<Footprint> {
-    match event {
-        Event::SignIn(sign_in) if sign_in.succeeded() => {
-            Some(Seen::new(sign_in, intel).footprint())
-        }
-        _ => None,
+fn sign_in_signals(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    network::detect(seen, ground, signals);
+    auth::detect(seen, ground, signals);
+    aitm::relayed(seen, ground, signals);
+    if !seen.sign_in.succeeded() {
+        return;
     }
+    travel::detect(seen, ground, signals);
+    session::detect(seen, ground, signals);
+    birth::detect(seen, ground, signals);
+    aitm::detect(seen, ground, signals);
+    protocol::detect(seen, ground, signals);
+    spray::detect(seen, ground, signals);
+    persistence::of_sign_in(seen, ground, signals);
+}
+
+/// What an event leaves behind in memory.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Of a success: where the user was.
+    pub footprint: Option<Footprint>,
+    /// Of a success: how its session began, or goes on.
+    pub session: Option<SessionMemory>,
+    /// Of a sign-in whose place in a sequence matters.
+    pub attempt: Option<Attempt>,
+    /// Of an audit.
+    pub change: Option<Change>,
 }
 
 /// A sign-in with what the intelligence knows of its address.
@@ -75,6 +183,8 @@ struct Seen<'a> {
     prefix: Option<Prefix>,
     class: NetworkClass,
     client: Option<Box<str>>,
+    device: Option<u64>,
+    traits: Traits,
 }
 
 impl<'a> Seen<'a> {
@@ -84,19 +194,31 @@ impl<'a> Seen<'a> {
         } else {
             Cow::Borrowed(&sign_in.network)
         };
+        let class = match intel.class_of(&network, sign_in.at) {
+            NetworkClass::Tor => NetworkClass::Tor,
+            // The tenant says so itself.
+            _ if sign_in.trusted_location => NetworkClass::Corporate,
+            class => class,
+        };
         Self {
             sign_in,
             prefix: network.address.map(Prefix::of),
-            class: intel.class_of(&network, sign_in.at),
+            class,
             network,
             client: client::describe(sign_in),
+            device: sign_in.device.id.as_deref().map(hash_of),
+            traits: traits_of(sign_in),
         }
     }
 
-    /// Whether the footprint is the same network and the same client: most
-    /// are, and there is nothing to compare.
+    /// Whether the footprint is the same network, client and device: most are,
+    /// and there is nothing to compare.
     fn is_like(&self, footprint: &Footprint) -> bool {
-        self.prefix.is_some() && self.prefix == footprint.prefix && self.client == footprint.client
+        self.prefix.is_some()
+            && self.prefix == footprint.prefix
+            && self.traits == footprint.traits
+            && self.device == footprint.device
+            && self.client == footprint.client
     }
 
     fn sighting(&self) -> Sighting {
@@ -109,20 +231,25 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A signal about how the sign-in was made.
-    fn method(&self, spec: &SignalSpec, what: &str) -> Signal {
+    fn signal(&self, spec: &SignalSpec, evidence: Evidence) -> Signal {
         Signal {
             name: SignalName::new(spec.name),
             family: spec.family,
             at: self.sign_in.at,
             record: self.sign_in.record.clone(),
-            evidence: Evidence::Method {
-                what: what.into(),
-                app: self.sign_in.app.name.clone(),
-                resource: self.sign_in.resource.name.clone(),
-                sighting: self.sighting(),
-            },
+            evidence,
         }
+    }
+
+    /// A signal about how the sign-in was made.
+    fn method(&self, spec: &SignalSpec, what: &str) -> Signal {
+        let evidence = Evidence::Method {
+            what: what.into(),
+            app: self.sign_in.app.name.clone(),
+            resource: self.sign_in.resource.name.clone(),
+            sighting: self.sighting(),
+        };
+        self.signal(spec, evidence)
     }
 
     fn footprint(&self) -> Footprint {
@@ -137,108 +264,57 @@ impl<'a> Seen<'a> {
             session: self.sign_in.session.clone(),
             client: self.client.clone(),
             interactive: self.sign_in.interactive,
-        }
-    }
-}
-
-/// A remembered footprint and the event, put in the order of event time.
-struct Pair<'a> {
-    earlier: End<'a>,
-    later: End<'a>,
-    /// The record that completes the pair: the later one.
-    record: &'a RecordId,
-}
-
-/// One end of a [`Pair`].
-struct End<'a> {
-    sighting: Sighting,
-    client: Option<&'a str>,
-    interactive: bool,
-}
-
-impl<'a> End<'a> {
-    fn of_event(seen: &'a Seen<'_>) -> Self {
-        Self {
-            sighting: seen.sighting(),
-            client: seen.client.as_deref(),
-            interactive: seen.sign_in.interactive,
+            device: self.device,
+            traits: self.traits,
         }
     }
 
-    fn of_footprint(footprint: &'a Footprint, at: Timestamp) -> Self {
-        Self {
-            sighting: Sighting {
-                at,
-                place: footprint.place.clone(),
-                asn: footprint.asn,
-                prefix: footprint.prefix,
-                class: footprint.class,
-            },
-            client: footprint.client.as_deref(),
-            interactive: footprint.interactive,
+    fn session(&self) -> Option<SessionMemory> {
+        let id = self.sign_in.session.as_ref()?;
+        Some(SessionMemory {
+            id: hash_of(id.as_str()),
+            born: self.sign_in.at.as_second(),
+            last: self.sign_in.at.as_second(),
+            asn: self.network.asn,
+            prefix: self.prefix,
+            country: self.network.place.country,
+            class: self.class,
+            traits: self.traits,
+        })
+    }
+
+    /// What may become usual. Tor never does, and neutral networks say nothing
+    /// of their user.
+    fn habits(&self) -> Vec<Habit> {
+        let mut habits = Vec::with_capacity(4);
+        let elsewhere = self.class.is_neutral() || self.class == NetworkClass::Tor;
+        if !elsewhere {
+            habits.extend(self.network.asn.map(Habit::Asn));
+            habits.extend(self.network.place.country.map(Habit::Country));
         }
+        habits.extend(self.device.map(Habit::Device));
+        if !self.traits.has(Traits::MANAGED) && self.sign_in.interactive {
+            habits.push(Habit::Unmanaged);
+        }
+        habits.extend(aitm::habit(self));
+        habits.extend(protocol::habit(self));
+        habits
     }
 }
 
-impl<'a> Pair<'a> {
-    /// The comparisons of a footprint with the event: the footprint's nearest
-    /// known time before the event, and its nearest known time after it. A
-    /// footprint that spans the event, or coincides with it, is on both sides.
-    fn of(seen: &'a Seen<'_>, footprint: &'a Footprint) -> impl Iterator<Item = Self> {
-        let at = seen.sign_in.at;
-        let before = (footprint.first <= at).then(|| {
-            let nearest = if footprint.last <= at {
-                footprint.last
-            } else {
-                footprint.first
-            };
-            Self {
-                earlier: End::of_footprint(footprint, nearest),
-                later: End::of_event(seen),
-                record: &seen.sign_in.record,
-            }
-        });
-        let after = (footprint.last >= at).then(|| {
-            let nearest = if footprint.first >= at {
-                footprint.first
-            } else {
-                footprint.last
-            };
-            Self {
-                earlier: End::of_event(seen),
-                later: End::of_footprint(footprint, nearest),
-                record: &footprint.last_record,
-            }
-        });
-        before.into_iter().chain(after)
-    }
-
-    fn seconds(&self) -> i64 {
-        self.later
-            .sighting
-            .at
-            .duration_since(self.earlier.sighting.at)
-            .as_secs()
-    }
-
-    /// Whether both ends are the same network for every purpose: one prefix,
-    /// or one autonomous system in one country.
-    fn same_network(&self) -> bool {
-        let (a, b) = (&self.earlier.sighting, &self.later.sighting);
-        let same_prefix = a.prefix.is_some() && a.prefix == b.prefix;
-        let same_asn = a.asn.is_some() && a.asn == b.asn && a.place.country == b.place.country;
-        same_prefix || same_asn
-    }
-
-    fn signal(&self, spec: &SignalSpec, evidence: Evidence) -> Signal {
-        Signal {
-            name: SignalName::new(spec.name),
-            family: spec.family,
-            at: self.later.sighting.at,
-            record: self.record.clone(),
-            evidence,
-        }
-    }
+fn traits_of(sign_in: &SignIn) -> Traits {
+    let managed = sign_in.device.compliant == Some(true) || sign_in.device.managed == Some(true);
+    let protection = &sign_in.token_protection;
+    let prt = sign_in.incoming_token == IncomingToken::PrimaryRefreshToken
+        && apps::is_broker(&sign_in.app)
+        && client::is_windows(sign_in);
+    Traits::MANAGED
+        .when(managed)
+        .with(Traits::BOUND.when(*protection == TokenProtection::Bound))
+        .with(Traits::UNBOUND.when(*protection == TokenProtection::Unbound))
+        .with(Traits::DEVICE_CODE.when(protocol::is_device_code(sign_in)))
+        .with(Traits::CLI.when(apps::is_command_line(&sign_in.app)))
+        .with(Traits::PRT.when(prt))
 }
 
 /// Adds a signal unless one of the same identity is there; of two the later

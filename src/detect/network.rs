@@ -1,51 +1,46 @@
-//! What the address is: Tor exits (#31).
+//! What the address is: Tor exits (#31), rented networks new to the user (#32)
+//! and countries new to the user (#30).
 
-use super::{Seen, catalogue};
-use crate::model::{Evidence, NetworkClass, Signal, SignalName};
+use super::{Ground, Seen, catalogue};
+use crate::model::{Evidence, NetworkClass, Signal};
 
-pub(super) fn detect(seen: &Seen<'_>, signals: &mut Vec<Signal>) {
-    if seen.class != NetworkClass::Tor {
-        return;
-    }
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let succeeded = seen.sign_in.succeeded();
-    let spec = if succeeded {
-        catalogue::TOR_EXIT
-    } else {
-        catalogue::TOR_EXIT_FAILED
-    };
-    signals.push(Signal {
-        name: SignalName::new(spec.name),
-        family: spec.family,
-        at: seen.sign_in.at,
-        record: seen.sign_in.record.clone(),
-        evidence: Evidence::TorExit {
+    if seen.class == NetworkClass::Tor {
+        let spec = if succeeded {
+            &catalogue::TOR_EXIT
+        } else {
+            &catalogue::TOR_EXIT_FAILED
+        };
+        let evidence = Evidence::TorExit {
             sighting: seen.sighting(),
             succeeded,
-        },
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{Story, TOR};
-
-    #[test]
-    fn a_tor_exit_is_seen_in_success_and_in_failure() {
-        let mut story = Story::new();
-        assert_eq!(story.sign_in(0, TOR).names(), ["tor_exit"]);
-        assert_eq!(
-            story.sign_in(60, TOR).failed(50126).names(),
-            ["tor_exit_failed"]
-        );
+        };
+        signals.push(seen.signal(spec, evidence));
     }
-
-    #[test]
-    fn nearest_misses_another_address_and_no_list() {
-        let mut story = Story::new();
-        let mut beside = TOR;
-        beside.address = "198.51.100.8";
-        assert_eq!(story.sign_in(0, beside).names(), Vec::<String>::new());
-        story.intel.tor_exits = None;
-        assert_eq!(story.sign_in(60, TOR).names(), Vec::<String>::new());
+    if !succeeded || seen.class.is_neutral() {
+        return;
+    }
+    let rented = match seen.class {
+        NetworkClass::Hosting => Some(&catalogue::NEW_HOSTING_NETWORK),
+        NetworkClass::Vpn => Some(&catalogue::NEW_VPN_NETWORK),
+        _ => None,
+    };
+    // A managed device behind a gateway that somebody rents is still itself.
+    if let Some(spec) = rented
+        && !ground.is_managed_device_known(seen)
+        && ground.is_new_network(&seen.sighting())
+    {
+        signals.push(seen.method(spec, &format!("on a {} network", seen.class.as_str())));
+    }
+    // A VPN's exit is nowhere that its user is.
+    if seen.class != NetworkClass::Vpn
+        && let Some(country) = seen.network.place.country
+        && ground.is_new_country(country, seen.sign_in.at)
+    {
+        signals.push(seen.method(
+            &catalogue::NEW_COUNTRY,
+            &format!("the first time in {country}"),
+        ));
     }
 }

@@ -1,34 +1,110 @@
-//! Sign-ins by a protocol that phishing likes: device codes (#22, #23) and a
-//! password sent by the client (#36).
+//! Sign-ins by a protocol that phishing likes: device codes (#22–#25), a
+//! command line's code redeemed elsewhere (#27) and a password sent by the
+//! client (#36).
 //!
 //! Most public rules read `authenticationProtocol`, which says `none` once a
 //! code is redeemed; `originalTransferMethod` stays with the session.
 
-use super::{Seen, apps, catalogue};
-use crate::model::{Protocol, Signal, TransferMethod};
+use super::{Ground, Pair, Seen, apps, catalogue, raise};
+use crate::model::{
+    Evidence, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
+    TransferMethod, hash_of,
+};
 
 /// The user agent of Exchange's own password grant, on behalf of legacy
 /// clients (signals.md, #36).
 const ROPC_AGENT: &str = "BAV2ROPC";
+/// "Confirm that you want to sign in" (signals.md, #25).
+const CONFIRMATION: i64 = 50199;
 
-pub(super) fn detect(seen: &Seen<'_>, signals: &mut Vec<Signal>) {
-    let sign_in = seen.sign_in;
-    let device_code = sign_in.transfer_method == TransferMethod::DeviceCodeFlow
-        || sign_in.protocol == Protocol::DeviceCode;
-    if device_code && apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource)
-    {
-        let what = "device code through the authentication broker";
-        signals.push(seen.method(&catalogue::DEVICE_CODE_BROKER, what));
-    } else if device_code {
-        signals.push(seen.method(&catalogue::DEVICE_CODE, "device code"));
+/// Whether the session came by device code.
+pub(super) fn is_device_code(sign_in: &SignIn) -> bool {
+    sign_in.transfer_method == TransferMethod::DeviceCodeFlow
+        || sign_in.protocol == Protocol::DeviceCode
+}
+
+/// A password that the client sends itself, with nothing besides.
+fn is_password_alone(sign_in: &SignIn) -> bool {
+    let by_protocol = sign_in.protocol == Protocol::Ropc;
+    let agent = sign_in.user_agent.as_deref().unwrap_or_default();
+    let by_client = agent.contains(ROPC_AGENT) || sign_in.client_app.legacy();
+    (by_protocol || by_client) && sign_in.requirement != Requirement::MultiFactor
+}
+
+/// What the user may come to be known for.
+pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
+    let app = hash_of(seen.sign_in.app.id.as_deref().unwrap_or_default());
+    if is_device_code(seen.sign_in) {
+        Some(Habit::DeviceCode(app))
+    } else if is_password_alone(seen.sign_in) {
+        Some(Habit::Password(app))
+    } else {
+        None
     }
-    let ropc = sign_in.protocol == Protocol::Ropc
-        || sign_in
-            .user_agent
-            .as_deref()
-            .is_some_and(|agent| agent.contains(ROPC_AGENT));
-    if ropc {
+}
+
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let sign_in = seen.sign_in;
+    let known = habit(seen).is_some_and(|habit| ground.is_habit(habit, sign_in.at));
+    if is_device_code(sign_in) && !known {
+        let to_mail = apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource);
+        signals.push(if to_mail {
+            let what = "device code through the authentication broker";
+            seen.method(&catalogue::DEVICE_CODE_BROKER, what)
+        } else {
+            seen.method(&catalogue::DEVICE_CODE, "device code")
+        });
+    } else if is_password_alone(sign_in) && !known {
         signals.push(seen.method(&catalogue::ROPC, "password sent by the client (ROPC)"));
+    }
+    confirmed(seen, ground, signals);
+}
+
+/// #25: asked whether the login is really wanted, and then signed in.
+fn confirmed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let Some(correlation) = seen.sign_in.correlation.as_deref().map(hash_of) else {
+        return;
+    };
+    let window = ground.get(Parameter::CodeWindow);
+    let asked = ground.memory.attempts.iter().any(|attempt| {
+        let apart = seen.sign_in.at.duration_since(attempt.at).as_secs();
+        attempt.code == CONFIRMATION
+            && attempt.correlation == Some(correlation)
+            && (0..=window).contains(&apart)
+    });
+    if asked && !ground.knows(&seen.sighting()) {
+        let what = "asked whether the login is wanted (50199), then signed in";
+        signals.push(seen.method(&catalogue::CODE_CONFIRMED, what));
+    }
+}
+
+/// #24 and #27: what two uses of one session say of its protocol.
+pub(super) fn of_session(
+    session: &SessionId,
+    pair: &Pair<'_>,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    let to = &pair.later.sighting;
+    if !pair.asns_differ() || pair.neutral() || pair.same_network() || ground.knows(to) {
+        return;
+    }
+    let either = pair.earlier.traits.with(pair.later.traits);
+    let moved = |what: &str| Evidence::Moved {
+        what: what.into(),
+        session: Some(session.clone()),
+        from: pair.earlier.sighting.clone(),
+        to: to.clone(),
+    };
+    if either.has(Traits::DEVICE_CODE) {
+        let evidence = moved("a device code session on two networks");
+        raise(signals, pair.signal(&catalogue::DEVICE_CODE_TWO_PLACES, evidence));
+    }
+    let both = pair.earlier.traits.has(Traits::CLI) && pair.later.traits.has(Traits::CLI);
+    let redemption = ground.get(Parameter::RedemptionMin)..=ground.get(Parameter::RedemptionMax);
+    if both && redemption.contains(&pair.seconds()) {
+        let evidence = moved("a command line's code redeemed again");
+        raise(signals, pair.signal(&catalogue::CLI_REDEEMED_ELSEWHERE, evidence));
     }
 }
 

@@ -1,19 +1,64 @@
-//! Microsoft's own detections (#38).
+//! Microsoft's own detections (#38), joined to the sign-in they speak of, and
+//! two that agree (#39).
 //!
-//! A detection that somebody settled is evidence no more. Our own "confirm
-//! compromised" comes back as a detection of an administrator's: an echo,
-//! never a reason to act again.
+//! A detection that somebody settled is evidence no more, whether the news of
+//! it comes before the detection or after. Our own "confirm compromised" comes
+//! back as a detection of an administrator's: an echo, never a reason to act
+//! again. A detection of a sign-in that failed says that somebody tried.
 
+use super::{Ground, catalogue, persistence, raise};
 use crate::model::{
-    ActionKind, Effect, Evidence, Family, RecordId, RiskDetection, RiskType, Signal, SignalName,
-    UserMemory,
+    ActionKind, Effect, Evidence, Family, Footprint, Parameter, RecordId, RiskDetection, RiskType,
+    Sighting, Signal, SignalName, UserMemory,
 };
 
-pub(super) fn detect(detection: &RiskDetection, memory: &UserMemory) -> Vec<Signal> {
-    if detection.state.settled() || is_echo(detection, memory) {
-        return Vec::new();
+/// Types that speak of the user or of the session's token, whatever became of
+/// the sign-in they name.
+const WHATEVER_THE_OUTCOME: [&str; 6] = [
+    RiskType::ADMIN_CONFIRMED,
+    "leakedCredentials",
+    "attackerinTheMiddle",
+    "attemptedPrtAccess",
+    "tokenIssuerAnomaly",
+    "investigationsThreatIntelligence",
+];
+/// Types that often come together and mean little together: they see the same
+/// new place (signals.md, #38: their weights).
+const WEAK: [&str; 5] = [
+    "unfamiliarFeatures",
+    "newCountry",
+    "unlikelyTravel",
+    "mcasImpossibleTravel",
+    "generic",
+];
+
+pub(super) fn detect(
+    detection: &RiskDetection,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    let memory = ground.memory;
+    if detection.state.settled()
+        || memory.is_settled(&detection.detection)
+        || is_echo(detection, memory)
+    {
+        return;
     }
-    vec![Signal {
+    let joined = detection.request.as_ref().and_then(|id| memory.join(id));
+    if joined.is_some_and(|sign_in| sign_in.code != 0) && !stands_alone(&detection.risk_type) {
+        return;
+    }
+    let sighting = joined.and_then(|sign_in| {
+        let covers = |f: &&Footprint| {
+            (f.first.as_second()..=f.last.as_second()).contains(&sign_in.second)
+        };
+        let covering = || memory.footprints.iter().filter(covers);
+        let address = detection.network.address.map(crate::model::Prefix::of);
+        let there = |f: &&Footprint| address.is_some() && f.prefix == address;
+        let footprint = covering().find(there).or_else(|| covering().next())?;
+        Some(sighting_of(footprint))
+    });
+    let signal = Signal {
         name: SignalName::risk(&detection.risk_type),
         family: Family::MicrosoftRisk,
         at: detection.at,
@@ -22,8 +67,92 @@ pub(super) fn detect(detection: &RiskDetection, memory: &UserMemory) -> Vec<Sign
         evidence: Evidence::Risk {
             risk_type: detection.risk_type.clone(),
             level: detection.level,
+            request: detection.request.clone(),
+            sighting,
         },
-    }]
+    };
+    agree(&signal, ground, signals);
+    persistence::of_risk(&signal, ground, signals);
+    signals.push(signal);
+}
+
+/// #39: two types that see different things.
+fn agree(signal: &Signal, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let Evidence::Risk { risk_type, .. } = &signal.evidence else {
+        return;
+    };
+    if is_weak(risk_type) {
+        return;
+    }
+    let window = ground.get(Parameter::RiskTypesWindow);
+    for other in &ground.memory.signals {
+        let Evidence::Risk {
+            risk_type: other_type,
+            ..
+        } = &other.evidence
+        else {
+            continue;
+        };
+        let apart = signal.at.duration_since(other.at).as_secs().abs();
+        if other_type == risk_type || is_weak(other_type) || apart > window {
+            continue;
+        }
+        let later = if (other.at, &other.record) > (signal.at, &signal.record) {
+            other
+        } else {
+            signal
+        };
+        let spec = &catalogue::RISK_TYPES_AGREE;
+        let mut types = [&*risk_type.0, &*other_type.0];
+        types.sort_unstable();
+        let what = format!("{} and {} agree", types[0], types[1]);
+        raise(
+            signals,
+            Signal {
+                name: SignalName::new(spec.name),
+                family: spec.family,
+                at: later.at,
+                record: later.record.clone(),
+                evidence: Evidence::Change {
+                    what: what.into(),
+                    subject: None,
+                    sighting: None,
+                },
+            },
+        );
+    }
+}
+
+fn is_weak(risk_type: &RiskType) -> bool {
+    WEAK.contains(&&*risk_type.0)
+}
+
+fn stands_alone(risk_type: &RiskType) -> bool {
+    WHATEVER_THE_OUTCOME.contains(&&*risk_type.0)
+}
+
+/// The sign-in that a remembered detection spoke of has come: of a failed one
+/// the detection says no more than that somebody tried. Returns what is to be
+/// withdrawn.
+pub(super) fn speaks_of_failure<'m>(
+    record: &RecordId,
+    memory: &'m UserMemory,
+) -> impl Iterator<Item = &'m Signal> {
+    let record = record.clone();
+    memory.signals.iter().filter(move |signal| {
+        matches!(&signal.evidence, Evidence::Risk { request: Some(request), risk_type, .. }
+            if *request == record && !stands_alone(risk_type))
+    })
+}
+
+fn sighting_of(footprint: &Footprint) -> Sighting {
+    Sighting {
+        at: footprint.last,
+        place: footprint.place.clone(),
+        asn: footprint.asn,
+        prefix: footprint.prefix,
+        class: footprint.class,
+    }
 }
 
 fn is_echo(detection: &RiskDetection, memory: &UserMemory) -> bool {
@@ -37,13 +166,19 @@ fn is_echo(detection: &RiskDetection, memory: &UserMemory) -> bool {
 mod tests {
     use super::super::testing::risk_detection;
     use super::*;
-    use crate::model::{CaseId, Incident, RiskState, UserId};
+    use crate::detect::intel::Intel;
+    use crate::model::{CaseId, Incident, Parameters, RiskState, Surroundings, UserId};
 
     fn names(detection: &RiskDetection, memory: &UserMemory) -> Vec<String> {
-        detect(detection, memory)
-            .iter()
-            .map(|s| s.name.to_string())
-            .collect()
+        let mut signals = Vec::new();
+        let ground = Ground {
+            memory,
+            around: &Surroundings::default(),
+            intel: &Intel::default(),
+            parameters: &Parameters::default(),
+        };
+        detect(detection, &ground, &mut signals);
+        signals.iter().map(|s| s.name.to_string()).collect()
     }
 
     #[test]
@@ -90,6 +225,8 @@ mod tests {
             last: detection.at,
             called_for: vec![(ActionKind::ConfirmCompromised, Effect::Act)],
             shadowed: vec![],
+            attacker: vec![],
+            evaded_at: None,
         });
         assert!(names(&detection, &memory).is_empty());
         memory.incident.as_mut().unwrap().called_for[0].1 = Effect::Ask;

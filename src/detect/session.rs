@@ -1,67 +1,51 @@
-//! Session divergence (#1–#4): a session that continues where it did not
+//! Session divergence (#1–#9): a session that continues where it did not
 //! start.
 //!
 //! Stolen cookies reuse the victim's session id, so one session on two
 //! networks, in two countries or in two browsers is the trace of a replay.
-//! Neutral egress (Microsoft's, a relay's, the tenant's own) never counts as a
-//! second network.
+//! People move too, and what tells them apart is this: their networks become
+//! known, their registered device goes with them, and they are not in two
+//! places at once. Neutral egress never counts as a second network.
 
-use super::{Pair, Seen, catalogue, client, raise};
-use crate::model::{Evidence, SessionId, Signal, UserMemory};
+use super::{Ground, Pair, Seen, catalogue, client, protocol, raise, travel};
+use crate::model::{
+    Evidence, Footprint, GraphActivity, NetworkClass, Parameter, Place, Prefix, SessionId,
+    SessionMemory, Sighting, Signal, SignalName, Traits,
+};
 
-/// The window of #1–#3 (signals.md: 24 h).
-const WINDOW_SECONDS: i64 = 24 * 3600;
-/// The window of #4 (signals.md: 60 min).
-const COUNTRIES_WINDOW_SECONDS: i64 = 3600;
+/// Faster than a car on any motorway: not the same person, and not yet a
+/// flight.
+const CAR_KMH: f64 = 200.0;
+/// Nearer than this a speed says nothing.
+const CAR_KM_MIN: f64 = 100.0;
 
-pub(super) fn detect(seen: &Seen<'_>, memory: &UserMemory, signals: &mut Vec<Signal>) {
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let Some(session) = &seen.sign_in.session else {
         return;
     };
     // Newest first, so that the evidence names the nearest earlier end.
-    for footprint in memory.footprints.iter().rev() {
+    for footprint in ground.memory.footprints.iter().rev() {
         if footprint.session.as_ref() == Some(session) && !seen.is_like(footprint) {
             for pair in Pair::of(seen, footprint) {
-                judge(session, &pair, signals);
+                judge(session, &pair, ground, signals);
+                protocol::of_session(session, &pair, ground, signals);
             }
         }
     }
+    if let Some(born) = ground.memory.session(session) {
+        resumed(session, born, seen, ground, signals);
+    }
 }
 
-fn judge(session: &SessionId, pair: &Pair<'_>, signals: &mut Vec<Signal>) {
-    if pair.seconds() > WINDOW_SECONDS {
+fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    if pair.seconds() > ground.get(Parameter::SessionWindow) {
         return;
     }
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
-    let neutral = from.class.is_neutral() || to.class.is_neutral();
-    let divergence = || Evidence::Divergence {
-        session: session.clone(),
-        from: from.clone(),
-        to: to.clone(),
-    };
-    if !neutral && !pair.same_network() {
-        let asns_differ = matches!((from.asn, to.asn), (Some(a), Some(b)) if a != b);
-        let prefixes_differ = matches!((from.prefix, to.prefix), (Some(a), Some(b)) if a != b);
-        if prefixes_differ && to.class.is_anonymous() && !from.class.is_anonymous() {
-            raise(
-                signals,
-                pair.signal(&catalogue::SESSION_HOSTING, divergence()),
-            );
-        } else if prefixes_differ && asns_differ {
-            raise(
-                signals,
-                pair.signal(&catalogue::SESSION_TWO_ASNS, divergence()),
-            );
-        }
-        let countries_differ =
-            matches!((from.place.country, to.place.country), (Some(a), Some(b)) if a != b);
-        if countries_differ && !pair.later.interactive && pair.seconds() <= COUNTRIES_WINDOW_SECONDS
-        {
-            raise(
-                signals,
-                pair.signal(&catalogue::SESSION_TWO_COUNTRIES, divergence()),
-            );
-        }
+    let to_new = !ground.knows(to) && !ground.is_shared(to);
+    if !pair.neutral() && !pair.same_network() && pair.prefixes_differ() && to_new {
+        networks(session, pair, ground, signals);
+        traits(session, pair, ground, signals);
     }
     if let (Some(before), Some(after)) = (pair.earlier.client, pair.later.client)
         && client::differ(before, after)
@@ -77,6 +61,186 @@ fn judge(session: &SessionId, pair: &Pair<'_>, signals: &mut Vec<Signal>) {
             pair.signal(&catalogue::SESSION_CLIENT_CHANGE, evidence),
         );
     }
+}
+
+/// #1, #2, #4: the networks of the two ends.
+fn networks(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
+    let divergence = || Evidence::Divergence {
+        session: session.clone(),
+        from: from.clone(),
+        to: to.clone(),
+    };
+    // The owner's own device may be behind a rented gateway, but not behind Tor.
+    let carried = pair.same_device() && to.class != NetworkClass::Tor;
+    if !carried && pair.turns_anonymous() {
+        let spec = match to.class {
+            NetworkClass::Vpn => &catalogue::SESSION_VPN,
+            _ => &catalogue::SESSION_HOSTING,
+        };
+        raise(signals, pair.signal(spec, divergence()));
+    } else if !carried && pair.asns_differ() && is_apart(pair, ground) {
+        raise(signals, pair.signal(&catalogue::SESSION_TWO_ASNS, divergence()));
+    }
+    if !carried
+        && to.class != NetworkClass::Vpn
+        && pair.countries_differ()
+        && !pair.later.interactive
+        && pair.seconds() <= ground.get(Parameter::CountriesWindow)
+    {
+        raise(
+            signals,
+            pair.signal(&catalogue::SESSION_TWO_COUNTRIES, divergence()),
+        );
+    }
+}
+
+/// Whether the two networks are two people rather than one on the way: from a
+/// network of the user's to a new one of the same country, or of another that
+/// cannot be reached in the time.
+fn is_apart(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
+    let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
+    if !ground.is_learned(to.at) {
+        // Of somebody unknown only another country says anything.
+        return pair.countries_differ();
+    }
+    ground.knows(from) && (!pair.countries_differ() || travel::speed(pair, ground).is_some())
+}
+
+/// #5, #6, #7: what the session carried with it.
+fn traits(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
+    let moved = |what: &str| Evidence::Moved {
+        what: what.into(),
+        session: Some(session.clone()),
+        from: from.clone(),
+        to: to.clone(),
+    };
+    let (before, after) = (pair.earlier.traits, pair.later.traits);
+    if before.has(Traits::MANAGED) && !after.has(Traits::MANAGED) {
+        let evidence = moved("the managed device was lost");
+        raise(signals, pair.signal(&catalogue::DEVICE_LOST, evidence));
+    }
+    if before.has(Traits::BOUND) && after.has(Traits::UNBOUND) && pair.asns_differ() {
+        let evidence = moved("token protection was lost");
+        raise(signals, pair.signal(&catalogue::TOKEN_UNBOUND, evidence));
+    }
+    let by_car = |(km, kmh): (f64, f64)| km >= CAR_KM_MIN && kmh > CAR_KMH;
+    if after.has(Traits::PRT)
+        && pair.asns_differ()
+        && travel::motion(pair, ground).is_some_and(by_car)
+    {
+        let evidence = moved("a primary refresh token used on another network");
+        raise(signals, pair.signal(&catalogue::PRT_REPLAY, evidence));
+    }
+}
+
+/// A session that outlived its footprints: a thief can wait. Only what its
+/// beginning says is left to compare with.
+fn resumed(
+    session: &SessionId,
+    born: &SessionMemory,
+    seen: &Seen<'_>,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    let to = seen.sighting();
+    let age = seen.sign_in.at.as_second() - born.born;
+    let prefixes_differ = matches!((born.prefix, to.prefix), (Some(a), Some(b)) if a != b);
+    if age <= ground.get(Parameter::SessionWindow)
+        || !prefixes_differ
+        || born.class.is_neutral()
+        || born.class.is_anonymous()
+        || !ground.is_new_network(&to)
+    {
+        return;
+    }
+    let from = beginning(born);
+    let device_lost = born.traits.has(Traits::MANAGED) && !seen.traits.has(Traits::MANAGED);
+    if device_lost {
+        let evidence = Evidence::Moved {
+            what: "the managed device was lost".into(),
+            session: Some(session.clone()),
+            from: from.clone(),
+            to: to.clone(),
+        };
+        raise(signals, seen.signal(&catalogue::DEVICE_LOST, evidence));
+    }
+    let carried = seen.traits.has(Traits::MANAGED) && to.class != NetworkClass::Tor;
+    let spec = match to.class {
+        _ if carried => return,
+        NetworkClass::Hosting | NetworkClass::Tor => &catalogue::SESSION_HOSTING,
+        NetworkClass::Vpn => &catalogue::SESSION_VPN,
+        // Nothing but a new network: people get a new line.
+        _ if device_lost => &catalogue::SESSION_TWO_ASNS,
+        _ => return,
+    };
+    let evidence = Evidence::Divergence {
+        session: session.clone(),
+        from,
+        to,
+    };
+    raise(signals, seen.signal(spec, evidence));
+}
+
+fn beginning(born: &SessionMemory) -> Sighting {
+    Sighting {
+        at: jiff::Timestamp::from_second(born.born).unwrap_or(jiff::Timestamp::MIN),
+        place: Place {
+            country: born.country,
+            ..Place::default()
+        },
+        asn: born.asn,
+        prefix: born.prefix,
+        class: born.class,
+    }
+}
+
+/// #9: Microsoft Graph is called in a session from where it never was. The
+/// call shows the token that was issued to somebody else.
+pub(super) fn of_call(call: &GraphActivity, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let network = ground.intel.enrich(&call.network, call.at).network;
+    let to = Sighting {
+        at: call.at,
+        place: network.place.clone(),
+        asn: network.asn,
+        prefix: network.address.map(Prefix::of),
+        class: ground.intel.class_of(&network, call.at),
+    };
+    let used = || {
+        let of_session = |f: &&Footprint| f.session.as_ref() == Some(&call.session);
+        ground.memory.footprints.iter().filter(of_session)
+    };
+    let reach = ground.get(Parameter::SessionWindow);
+    let near = |f: &&Footprint| f.first.duration_since(call.at).as_secs().abs() <= reach;
+    let Some(from) = used().filter(near).max_by_key(|f| f.last) else {
+        return;
+    };
+    let at_home = used().any(|f| f.prefix == to.prefix || f.asn.is_some() && f.asn == to.asn);
+    // An address alone says too little; its system or its list must speak.
+    let told = to.asn.is_some() || to.class.is_anonymous();
+    if !told || to.class.is_neutral() || from.class.is_neutral() || at_home || ground.knows(&to) {
+        return;
+    }
+    let spec = &catalogue::TOKEN_REPLAYED;
+    signals.push(Signal {
+        name: SignalName::new(spec.name),
+        family: spec.family,
+        at: call.at,
+        record: call.record.clone(),
+        evidence: Evidence::Moved {
+            what: "Microsoft Graph was called with the session's token".into(),
+            session: Some(call.session.clone()),
+            from: Sighting {
+                at: from.last,
+                place: from.place.clone(),
+                asn: from.asn,
+                prefix: from.prefix,
+                class: from.class,
+            },
+            to,
+        },
+    });
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Intel, footprint, run};
+use super::{Ground, Intel, Look};
 use crate::model::{
-    CountryCode, Event, GeoPoint, Network, Place, RecordId, RiskDetection, RiskLevel, RiskState,
-    RiskType, SessionId, SignIn, Signal, UserId, UserMemory, UserRef,
+    CountryCode, Device, Event, GeoPoint, Network, Parameters, Place, RecordId, RiskDetection,
+    RiskLevel, RiskState, RiskType, SessionId, SignIn, Signal, Surroundings, UserId, UserMemory,
+    UserRef,
 };
 
 /// Where somebody signs in from.
@@ -98,11 +99,9 @@ pub(crate) fn risk_detection(seconds: i64, risk_type: &str) -> RiskDetection {
 
 /// What one sign-in raises with nothing remembered.
 pub(crate) fn names_of(sign_in: &SignIn) -> Vec<String> {
-    let event = Event::SignIn(Box::new(sign_in.clone()));
-    run(&event, &UserMemory::default(), &intel())
-        .iter()
-        .map(|signal| signal.name.to_string())
-        .collect()
+    let mut story = Story::new();
+    let signals = story.tell(Event::SignIn(Box::new(sign_in.clone())));
+    signals.iter().map(|s| s.name.to_string()).collect()
 }
 
 pub(crate) fn intel() -> Intel {
@@ -117,15 +116,77 @@ pub(crate) fn intel() -> Intel {
 /// One user's events, one after the other, against a growing memory.
 pub(crate) struct Story {
     pub(crate) memory: UserMemory,
+    pub(crate) around: Surroundings,
     pub(crate) intel: Intel,
+    pub(crate) parameters: Parameters,
 }
 
 impl Story {
+    /// Of somebody of whom nothing is known.
     pub(crate) fn new() -> Self {
         Self {
             memory: UserMemory::default(),
+            around: Surroundings::default(),
             intel: intel(),
+            parameters: Parameters::default(),
         }
+    }
+
+    /// Of somebody who worked from there on each of ten days before, the last
+    /// one the day before yesterday, on the laptop [`LAPTOP`].
+    pub(crate) fn of_known(spot: Spot) -> Self {
+        let mut story = Self::new();
+        for day in 2..=11 {
+            let mut event = sign_in(-day * 24 * 3600, spot);
+            event.record = RecordId::new(format!("day-{day}"));
+            event.device = laptop();
+            story.live(&Event::SignIn(Box::new(event)));
+        }
+        story
+    }
+
+    /// What the event raises; then it is remembered, as the engine does.
+    pub(crate) fn tell(&mut self, event: Event) -> Vec<Signal> {
+        let look = Look::at(&event, &self.intel);
+        let ground = Ground {
+            memory: &self.memory,
+            around: &self.around,
+            intel: &self.intel,
+            parameters: &self.parameters,
+        };
+        let signals = look.signals(&ground);
+        drop(look);
+        for signal in &signals {
+            self.memory.remember_signal(signal.clone());
+        }
+        self.live(&event);
+        signals
+    }
+
+    fn live(&mut self, event: &Event) {
+        let look = Look::at(event, &self.intel);
+        let traces = look.traces();
+        if let Some(footprint) = traces.footprint {
+            self.memory.remember_footprint(footprint);
+            self.memory.habits.was_active(event.at());
+        }
+        if let Some(session) = traces.session {
+            self.memory.remember_session(session);
+        }
+        if let Some(attempt) = traces.attempt {
+            self.memory.remember_attempt(attempt);
+        }
+        if let Some(change) = traces.change {
+            self.memory.remember_change(change);
+        }
+        for habit in look.habits() {
+            self.memory.habits.learn(habit, event.at());
+        }
+        let code = match event {
+            Event::SignIn(sign_in) => sign_in.error_code,
+            _ => 0,
+        };
+        self.memory.mark_judged(event.record(), event.at(), code);
     }
 
     /// A sign-in so many seconds into the story; it happens when the returned
@@ -137,6 +198,17 @@ impl Story {
             told: false,
             story: self,
         }
+    }
+}
+
+/// The registered, compliant laptop of [`Story::of_known`].
+pub(crate) fn laptop() -> Device {
+    Device {
+        id: Some("laptop".into()),
+        operating_system: Some("Windows 10".into()),
+        browser: Some("Edge 128.0.0".into()),
+        compliant: Some(true),
+        managed: Some(true),
     }
 }
 
@@ -176,15 +248,17 @@ impl Telling<'_> {
 
     pub(crate) fn done(self) {}
 
+    /// Any other field.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut SignIn)) -> Self {
+        change(&mut self.event);
+        self
+    }
+
     fn tell(&mut self) {
-        if self.told {
-            return;
-        }
-        self.told = true;
-        let event = Event::SignIn(Box::new(self.event.clone()));
-        self.signals = run(&event, &self.story.memory, &self.story.intel);
-        if let Some(footprint) = footprint(&event, &self.story.intel) {
-            self.story.memory.remember_footprint(footprint);
+        if !self.told {
+            self.told = true;
+            let event = Event::SignIn(Box::new(self.event.clone()));
+            self.signals = self.story.tell(event);
         }
     }
 

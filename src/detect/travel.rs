@@ -1,72 +1,137 @@
 //! Impossible travel (#29).
 //!
-//! Every pair of sightings within a day is compared, not only neighbours, so
-//! that a late event finds what an event in order would have found. The
-//! earlier end must be a place where a user can be: Tor, VPN, hosting and
-//! neutral egress (Microsoft's, a relay's, the tenant's own) are never where
-//! somebody travels from.
+//! Every pair of sightings within the window is compared, not only
+//! neighbours, so that a late event finds what an event in order would have
+//! found. The earlier end must be a place where the user can be trusted to
+//! have been; neither end may be a network that says nothing of where its user
+//! is; and one registered device at both ends means that a database is wrong,
+//! not that somebody flew.
 
-use super::{Pair, Seen, catalogue, raise};
-use crate::model::{Evidence, GeoPoint, NetworkClass, Signal, UserMemory};
+use super::{End, Ground, Pair, Seen, catalogue, client, raise};
+use crate::model::{Evidence, GeoPoint, NetworkClass, Parameter, Prefix, Signal};
 
-/// Nearer than this is a commute or a wrong database (signals.md, #29).
-const DISTANCE_KM_MIN: f64 = 500.0;
-/// Faster than an airliner (signals.md, #29).
-const SPEED_KMH_MAX: f64 = 900.0;
-/// How wrong a city's coordinates may be (signals.md, "Impossible travel,
-/// done well": 50 km for a city).
-const ERROR_RADIUS_KM: f64 = 50.0;
-/// The window of comparison (signals.md, #29: 24 h).
-const WINDOW_SECONDS: i64 = 24 * 3600;
 /// The least time that a speed is computed over (signals.md: max(Δt, 60 s)).
 const SECONDS_MIN: f64 = 60.0;
 /// The mean radius of the Earth, IUGG 1980.
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
-pub(super) fn detect(seen: &Seen<'_>, memory: &UserMemory, signals: &mut Vec<Signal>) {
-    if usable_point(&seen.network.place).is_none() {
+/// A journey that cannot have been.
+struct Journey {
+    kmh: i64,
+    /// The network it came from, or went on to: where a way back would lead.
+    home: Option<Prefix>,
+    /// Whether the event is where it ends.
+    arrives: bool,
+    signal: Signal,
+}
+
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    if usable_point(&seen.network.place).is_none() || seen.class.is_neutral() {
         return;
     }
-    let mut found: Vec<(i64, Signal)> = memory
+    let mut found: Vec<Journey> = ground
+        .memory
         .footprints
         .iter()
         .filter(|footprint| !seen.is_like(footprint))
         .flat_map(|footprint| Pair::of(seen, footprint))
-        .filter_map(|pair| judge(&pair))
+        .filter_map(|pair| judge(&pair, ground, seen))
         .collect();
     // Of several earlier ends the fastest journey is the clearest evidence;
     // `raise` keeps the first of an identity.
-    found.sort_by_key(|(kmh, _)| -kmh);
-    for (_, signal) in found {
+    found.sort_by_key(|journey| -journey.kmh);
+    there_and_back(&found, signals);
+    for journey in found {
+        raise(signals, journey.signal);
+    }
+}
+
+/// Impossible to here, and impossible from here back to the same network: the
+/// user never left.
+fn there_and_back(found: &[Journey], signals: &mut Vec<Signal>) {
+    let back = found.iter().filter(|journey| !journey.arrives).find(|back| {
+        let there = |journey: &&Journey| journey.arrives && journey.home == back.home;
+        back.home.is_some() && found.iter().any(|journey| there(&journey))
+    });
+    if let Some(back) = back {
+        let spec = &catalogue::TRAVEL_THERE_AND_BACK;
+        let mut signal = back.signal.clone();
+        signal.name = crate::model::SignalName::new(spec.name);
+        signal.family = spec.family;
         raise(signals, signal);
     }
 }
 
-fn judge(pair: &Pair<'_>) -> Option<(i64, Signal)> {
+fn judge(pair: &Pair<'_>, ground: &Ground<'_>, seen: &Seen<'_>) -> Option<Journey> {
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let seconds = pair.seconds();
     let departs_from_a_user = from.class == NetworkClass::Ordinary;
-    let arrives_as_a_user = !to.class.is_neutral();
-    if !departs_from_a_user || !arrives_as_a_user || seconds > WINDOW_SECONDS || pair.same_network()
+    let arrives_as_a_user = !to.class.is_neutral() && to.class != NetworkClass::Vpn;
+    if !departs_from_a_user
+        || !arrives_as_a_user
+        || seconds > ground.get(Parameter::TravelWindow)
+        || pair.same_network()
+        || pair.same_device()
     {
         return None;
     }
-    let km = great_circle_km(usable_point(&from.place)?, usable_point(&to.place)?);
-    let travelled_km = (km - 2.0 * ERROR_RADIUS_KM).max(0.0);
-    let kmh = travelled_km / ((seconds as f64).max(SECONDS_MIN) / 3600.0);
-    if km < DISTANCE_KM_MIN || kmh <= SPEED_KMH_MAX {
+    let kmh = speed(pair, ground)?;
+    // Of two networks that are both the user's, one is in the wrong place.
+    if ground.is_learned(to.at) {
+        if ground.knows(from) && ground.knows(to) {
+            return None;
+        }
+    } else if from.place.country == to.place.country && is_mobile(pair) {
+        // A carrier's gateway stands anywhere in its country.
         return None;
     }
+    let km = great_circle_km(usable_point(&from.place)?, usable_point(&to.place)?);
+    let arrives = pair.record == &seen.sign_in.record;
     let evidence = Evidence::Travel {
         from: from.clone(),
         to: to.clone(),
         km,
         kmh,
     };
-    Some((
-        kmh as i64,
-        pair.signal(&catalogue::IMPOSSIBLE_TRAVEL, evidence),
-    ))
+    Some(Journey {
+        kmh: kmh as i64,
+        home: if arrives { from.prefix } else { to.prefix },
+        arrives,
+        signal: pair.signal(&catalogue::IMPOSSIBLE_TRAVEL, evidence),
+    })
+}
+
+/// The speed in km/h, after the error radii, where it is an impossible one.
+pub(super) fn speed(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<f64> {
+    let distance = ground.get(Parameter::TravelDistance);
+    let limit = ground.get(Parameter::TravelSpeed);
+    let (km, kmh) = motion(pair, ground)?;
+    (km >= distance as f64 && kmh > limit as f64).then_some(kmh)
+}
+
+/// Distance in km, and the speed in km/h after the error radii.
+pub(super) fn motion(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(f64, f64)> {
+    let from = usable_point(&pair.earlier.sighting.place)?;
+    let to = usable_point(&pair.later.sighting.place)?;
+    let km = great_circle_km(from, to);
+    let radii = radius_km(&pair.earlier, ground) + radius_km(&pair.later, ground);
+    let hours = (pair.seconds() as f64).max(SECONDS_MIN) / 3600.0;
+    Some((km, (km - radii).max(0.0) / hours))
+}
+
+/// How far from its city an end may be.
+fn radius_km(end: &End<'_>, ground: &Ground<'_>) -> f64 {
+    let mobile = end.client.is_some_and(client::is_mobile);
+    ground.get(if mobile {
+        Parameter::TravelMobileError
+    } else {
+        Parameter::TravelCityError
+    }) as f64
+}
+
+fn is_mobile(pair: &Pair<'_>) -> bool {
+    let mobile = |end: &End<'_>| end.client.is_some_and(client::is_mobile);
+    mobile(&pair.earlier) || mobile(&pair.later)
 }
 
 /// A point that stands for a city. Without a city's name the coordinates are

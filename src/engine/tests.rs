@@ -98,14 +98,24 @@ fn risk(seconds: i64, risk_type: &str) -> Event {
     }))
 }
 
+fn given<'a>(intel: &'a Intel, policies: &'a PolicySet) -> Given<'a> {
+    Given {
+        intel,
+        policies,
+        revoked_at: None,
+    }
+}
+
 fn run(events: &[Event]) -> (UserMemory, Vec<Step>) {
     // Compiled once: the properties run thousands of times.
     static POLICIES: LazyLock<PolicySet> = LazyLock::new(policies);
     let intel = intel();
+    let given = given(&intel, &POLICIES);
     let mut memory = UserMemory::default();
+    let mut around = Surroundings::default();
     let steps = events
         .iter()
-        .map(|event| step(&mut memory, event, &intel, &POLICIES))
+        .map(|event| step(&mut memory, &mut around, event, &given))
         .collect();
     (memory, steps)
 }
@@ -182,7 +192,8 @@ fn a_redelivered_record_is_recognised_and_changes_nothing() {
     let (policies, intel) = (policies(), intel());
     let mut memory = before.clone();
     for event in &events {
-        let step = step(&mut memory, event, &intel, &policies);
+        let around = &mut Surroundings::default();
+        let step = step(&mut memory, around, event, &given(&intel, &policies));
         assert_eq!(
             step,
             Step {
@@ -280,7 +291,8 @@ fn without_intelligence_nothing_is_hosting_and_nothing_is_tor() {
         sign_in(1_800, 3, 1, false),
         sign_in(9_000, 4, 2, true),
     ] {
-        step(&mut memory, &event, &intel, &policies);
+        let around = &mut Surroundings::default();
+        step(&mut memory, around, &event, &given(&intel, &policies));
     }
     assert!(
         memory

@@ -12,7 +12,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{ActionKind, CaseId, Effect, Place, PolicyName, Prefix, RecordId, SessionId, Signal};
+use super::habits::Habits;
+use super::{
+    ActionKind, AuditKind, CaseId, CountryCode, Effect, Place, PolicyName, Prefix, RecordId,
+    SessionId, Sighting, Signal,
+};
 
 /// The bounds of one user's memory.
 pub mod limits {
@@ -23,9 +27,23 @@ pub mod limits {
     /// Signals of one name kept, the newest by event time, so that a busy
     /// thief does not push other evidence out.
     pub const SIGNALS_PER_NAME_MAX: usize = 8;
-    /// Record ids kept to recognise redelivery: 3–4 % of sign-ins are
-    /// delivered again (entra-records.md), within minutes.
-    pub const SEEN_MAX: usize = 64;
+    /// Records kept to recognise redelivery (3–4 % of sign-ins are delivered
+    /// again, entra-records.md), and to join a risk that speaks of one up to
+    /// 48 h later: three busy days of one user.
+    pub const JUDGED_MAX: usize = 128;
+    /// Sessions whose beginning is kept, the most lately used.
+    pub const SESSIONS_MAX: usize = 24;
+    /// How long an unused session is remembered, in days: a browser's session
+    /// token may live 90 days.
+    pub const SESSION_DAYS: i64 = 90;
+    /// Interrupted, denied and interactive sign-ins kept, the newest.
+    pub const ATTEMPTS_MAX: usize = 32;
+    /// Changes of the directory kept, the newest.
+    pub const CHANGES_MAX: usize = 16;
+    /// Detections kept that somebody settled, the last to be settled.
+    pub const SETTLED_MAX: usize = 32;
+    /// Networks kept of an incident's attacker.
+    pub const ATTACKER_PREFIXES_MAX: usize = 8;
     /// How far back footprints and signals are kept, in hours of event time:
     /// the 48 h an offline risk may lag, and a day of comparison before it.
     pub const RETENTION_HOURS: i64 = 72;
@@ -111,6 +129,119 @@ pub struct Footprint {
     pub client: Option<Box<str>>,
     /// Whether any of the sign-ins was interactive.
     pub interactive: bool,
+    /// The registered device, by a hash of its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u64>,
+    /// What else is remembered of how it was done.
+    #[serde(default, skip_serializing_if = "Traits::is_empty")]
+    pub traits: Traits,
+}
+
+/// What is remembered of how a session is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Traits(u16);
+
+impl Traits {
+    /// On a device that is compliant or managed.
+    pub const MANAGED: Self = Self(1);
+    /// Token protection: tied to a device's key.
+    pub const BOUND: Self = Self(1 << 1);
+    /// Token protection: not tied.
+    pub const UNBOUND: Self = Self(1 << 2);
+    /// The session came by device code.
+    pub const DEVICE_CODE: Self = Self(1 << 3);
+    /// A command line tool or an editor of Microsoft's own.
+    pub const CLI: Self = Self(1 << 4);
+    /// By a primary refresh token.
+    pub const PRT: Self = Self(1 << 5);
+
+    /// Whether all of `other` are among them.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// These, if so.
+    #[must_use]
+    pub fn when(self, so: bool) -> Self {
+        if so { self } else { Self::default() }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// How a session began, for as long as it is used: the beginning outlasts the
+/// footprints, since a thief can wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionMemory {
+    /// The session, by a hash of its id.
+    pub id: u64,
+    /// Its first sign-in that was seen, in seconds since 1970.
+    pub born: i64,
+    /// Its latest.
+    pub last: i64,
+    /// The autonomous system it began on.
+    pub asn: Option<u32>,
+    /// The network it began on.
+    pub prefix: Option<Prefix>,
+    /// The country it began in.
+    pub country: Option<CountryCode>,
+    /// What kind of network it began on.
+    pub class: NetworkClass,
+    /// All that was ever true of it.
+    #[serde(default, skip_serializing_if = "Traits::is_empty")]
+    pub traits: Traits,
+}
+
+/// A sign-in whose place in a sequence matters: interrupted, denied, blocked,
+/// or an interactive success.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// `status.errorCode`; 0 is success.
+    pub code: i64,
+    /// The login it is part of, by a hash of its `correlationId`.
+    pub correlation: Option<u64>,
+    /// The record.
+    pub record: RecordId,
+    /// Where from.
+    pub sighting: Sighting,
+}
+
+/// A change of the directory that can keep a thief in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// Which.
+    pub kind: AuditKind,
+    /// The record.
+    pub record: RecordId,
+    /// What was changed, as the record names it: a device, an application.
+    pub what: Option<Box<str>>,
+}
+
+/// A record that was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Judged(u64, i64, i64);
+
+/// A sign-in that a risk speaks of, as far as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Joined {
+    /// When it happened, in seconds since 1970.
+    pub second: i64,
+    /// Its `status.errorCode`; 0 is success.
+    pub code: i64,
 }
 
 impl Footprint {
@@ -126,6 +257,8 @@ impl Footprint {
             && self.session == other.session
             && self.client == other.client
             && self.interactive == other.interactive
+            && self.device == other.device
+            && self.traits == other.traits
             && self.place.country == other.place.country
             && self.place.city == other.place.city
     }
@@ -147,6 +280,13 @@ pub struct Incident {
     pub called_for: Vec<(ActionKind, Effect)>,
     /// Shadow rungs already recorded.
     pub shadowed: Vec<(PolicyName, u8)>,
+    /// Networks that the attacker came from: where containment is proven or
+    /// evaded.
+    #[serde(default)]
+    pub attacker: Vec<Prefix>,
+    /// When the containment was last evaded.
+    #[serde(default)]
+    pub evaded_at: Option<Timestamp>,
 }
 
 impl Incident {
@@ -174,28 +314,149 @@ pub struct UserMemory {
     pub signals: Vec<Signal>,
     /// The incident the user is in or was last in.
     pub incident: Option<Incident>,
-    /// Records already judged: hash of the id, event time in seconds.
-    seen: Vec<(u64, i64)>,
+    /// What is usual for the user.
+    #[serde(default)]
+    pub habits: Habits,
+    /// How the sessions in use began, by `last`, ascending.
+    #[serde(default)]
+    pub sessions: Vec<SessionMemory>,
+    /// Sign-ins whose place in a sequence matters, by `at`, ascending.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// Changes of the directory, by `at`, ascending.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+    /// Detections of Identity Protection that somebody settled, by hash.
+    #[serde(default)]
+    settled: Vec<u64>,
+    /// Records already judged: hash of the id, event time in seconds, outcome.
+    #[serde(default)]
+    judged: Vec<Judged>,
 }
 
 impl UserMemory {
     /// Whether the record was already judged. A redelivery older than the
     /// bound is not recognised here; it then changes nothing because memory
     /// is a set.
-    pub fn has_seen(&self, record: &RecordId) -> bool {
-        let hash = hash_of(record);
-        self.seen.iter().any(|(seen, _)| *seen == hash)
+    pub fn has_judged(&self, record: &RecordId) -> bool {
+        self.join(record).is_some()
     }
 
-    /// Marks a record as judged.
-    pub fn mark_seen(&mut self, record: &RecordId, at: Timestamp) {
-        self.seen.push((hash_of(record), at.as_second()));
-        if self.seen.len() > limits::SEEN_MAX {
-            let oldest = (0..self.seen.len()).min_by_key(|&i| (self.seen[i].1, self.seen[i].0));
+    /// The sign-in of that id, if it is remembered.
+    pub fn join(&self, record: &RecordId) -> Option<Joined> {
+        let hash = hash_of(record.as_str());
+        let judged = self.judged.iter().find(|judged| judged.0 == hash)?;
+        Some(Joined {
+            second: judged.1,
+            code: judged.2,
+        })
+    }
+
+    /// Marks a record as judged; `code` is a sign-in's outcome.
+    pub fn mark_judged(&mut self, record: &RecordId, at: Timestamp, code: i64) {
+        self.judged
+            .push(Judged(hash_of(record.as_str()), at.as_second(), code));
+        if self.judged.len() > limits::JUDGED_MAX {
+            let oldest =
+                (0..self.judged.len()).min_by_key(|&i| (self.judged[i].1, self.judged[i].0));
             if let Some(oldest) = oldest {
-                self.seen.swap_remove(oldest);
+                self.judged.swap_remove(oldest);
             }
         }
+    }
+
+    /// How the session began, if it is remembered.
+    pub fn session(&self, id: &SessionId) -> Option<&SessionMemory> {
+        let hash = hash_of(id.as_str());
+        self.sessions.iter().rev().find(|known| known.id == hash)
+    }
+
+    /// Takes in that a session was used: the earliest use is its beginning.
+    pub fn remember_session(&mut self, new: SessionMemory) {
+        match self.sessions.iter().position(|known| known.id == new.id) {
+            Some(i) => {
+                let mut known = self.sessions.remove(i);
+                let traits = known.traits.with(new.traits);
+                let last = known.last.max(new.last);
+                if new.born < known.born {
+                    known = new;
+                }
+                let known = SessionMemory {
+                    traits,
+                    last,
+                    ..known
+                };
+                self.insert_session(known);
+            }
+            None => self.insert_session(new),
+        }
+        let newest = self.sessions.last().map_or(i64::MIN, |known| known.last);
+        let horizon = newest.saturating_sub(limits::SESSION_DAYS * 24 * 3600);
+        let expired = self.sessions.partition_point(|known| known.last < horizon);
+        let excess = self.sessions.len().saturating_sub(limits::SESSIONS_MAX);
+        self.sessions.drain(..expired.max(excess));
+    }
+
+    fn insert_session(&mut self, session: SessionMemory) {
+        let key = |known: &SessionMemory| (known.last, known.id);
+        let at = self
+            .sessions
+            .partition_point(|known| key(known) < key(&session));
+        self.sessions.insert(at, session);
+    }
+
+    /// Takes in a sign-in whose place in a sequence matters.
+    pub fn remember_attempt(&mut self, new: Attempt) {
+        if self.attempts.iter().any(|known| known.record == new.record) {
+            return;
+        }
+        let at = self
+            .attempts
+            .partition_point(|known| (known.at, &known.record) < (new.at, &new.record));
+        self.attempts.insert(at, new);
+        let excess = self.attempts.len().saturating_sub(limits::ATTEMPTS_MAX);
+        let horizon = self.attempts.last().map(|newest| horizon_before(newest.at));
+        let expired = self.attempts.partition_point(|a| Some(a.at) < horizon);
+        self.attempts.drain(..expired.max(excess));
+    }
+
+    /// Takes in a change of the directory.
+    pub fn remember_change(&mut self, new: Change) {
+        if self.changes.iter().any(|known| known.record == new.record) {
+            return;
+        }
+        let at = self
+            .changes
+            .partition_point(|known| (known.at, &known.record) < (new.at, &new.record));
+        self.changes.insert(at, new);
+        let excess = self.changes.len().saturating_sub(limits::CHANGES_MAX);
+        let horizon = self.changes.last().map(|newest| horizon_before(newest.at));
+        let expired = self.changes.partition_point(|c| Some(c.at) < horizon);
+        self.changes.drain(..expired.max(excess));
+    }
+
+    /// Whether somebody settled the detection.
+    pub fn is_settled(&self, detection: &str) -> bool {
+        self.settled.contains(&hash_of(detection))
+    }
+
+    /// Takes in that somebody settled the detection, whose evidence is
+    /// withdrawn, now and if it comes late; returns whether there was any.
+    pub fn settle(&mut self, detection: &str) -> bool {
+        if !self.is_settled(detection) {
+            if self.settled.len() == limits::SETTLED_MAX {
+                self.settled.remove(0);
+            }
+            self.settled.push(hash_of(detection));
+        }
+        self.withdraw(|signal| signal.record.as_str() == detection)
+    }
+
+    /// Forgets signals; returns whether there were any.
+    pub fn withdraw(&mut self, which: impl Fn(&Signal) -> bool) -> bool {
+        let before = self.signals.len();
+        self.signals.retain(|signal| !which(signal));
+        self.signals.len() < before
     }
 
     /// Takes in where the user was.
@@ -266,10 +527,10 @@ fn horizon_before(newest: Timestamp) -> Timestamp {
 
 /// A hash that is the same in every process: `DefaultHasher::new` has fixed
 /// keys. It is persisted; a change of the standard library's algorithm would
-/// at worst let one redelivery through, which changes nothing.
-fn hash_of(record: &RecordId) -> u64 {
+/// at worst let one redelivery through and make a device look new once.
+pub fn hash_of(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    record.as_str().hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
 }
 

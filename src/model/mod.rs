@@ -8,9 +8,12 @@ mod action;
 mod case;
 mod decision;
 mod event;
+mod habits;
 mod ids;
 mod memory;
+mod parameters;
 mod signal;
+mod surroundings;
 
 pub use action::{ActionKind, ActionState, Effect, Order};
 pub use case::{ActionView, CaseStatus, CaseView, DecisionView, SignalView};
@@ -24,5 +27,11 @@ pub use event::{
     SignIn, Target, TokenProtection, TransferMethod, UserRef,
 };
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
-pub use memory::{Footprint, Incident, NetworkClass, UserMemory, limits};
+pub use habits::{Days, HABITS_MAX, Habit, Habits, day_of};
+pub use memory::{
+    Attempt, Change, Footprint, Incident, Joined, NetworkClass, SessionMemory, Traits, UserMemory,
+    hash_of, limits,
+};
+pub use parameters::{Parameter, ParameterSpec, Parameters, Unit};
 pub use signal::{Evidence, Family, Sighting, Signal, SignalName};
+pub use surroundings::{ADDRESSES_MAX, COMMON_MAX, Entry, Probes, Spray, Surroundings, Thing};

@@ -187,13 +187,53 @@ pub enum Evidence {
         /// Where from.
         sighting: Sighting,
     },
+    /// Something was here, and then there.
+    Moved {
+        /// What happened on the way, e.g. `the registered device was lost`.
+        what: Box<str>,
+        /// The session, where it is one.
+        session: Option<SessionId>,
+        /// The earlier end.
+        from: Sighting,
+        /// The later end.
+        to: Sighting,
+    },
+    /// The directory was changed.
+    Change {
+        /// What was done, e.g. `a device was registered`.
+        what: Box<str>,
+        /// The device or application, as the record names it.
+        subject: Option<Box<str>>,
+        /// The sign-in it goes with.
+        sighting: Option<Sighting>,
+    },
     /// Microsoft said so.
     Risk {
         /// Microsoft's type.
         risk_type: RiskType,
         /// Microsoft's level.
         level: RiskLevel,
+        /// The sign-in it speaks of (`requestId`).
+        #[serde(default)]
+        request: Option<RecordId>,
+        /// Where that was, once it is known.
+        #[serde(default)]
+        sighting: Option<Sighting>,
     },
+}
+
+impl Evidence {
+    /// Where an attacker would be, if it is one.
+    pub fn suspect(&self) -> Option<&Sighting> {
+        match self {
+            Self::Travel { to, .. } | Self::Divergence { to, .. } | Self::Moved { to, .. } => {
+                Some(to)
+            }
+            Self::TorExit { sighting, .. } | Self::Method { sighting, .. } => Some(sighting),
+            Self::Change { sighting, .. } | Self::Risk { sighting, .. } => sighting.as_ref(),
+            Self::ClientChange { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Evidence {
@@ -248,8 +288,43 @@ impl fmt::Display for Evidence {
                 }
                 write!(f, ", from {sighting}")
             }
-            Self::Risk { risk_type, level } => {
-                write!(f, "Identity Protection: {} ({level:?})", risk_type.0)
+            Self::Moved {
+                what,
+                session,
+                from,
+                to,
+            } => {
+                write!(f, "{what}: ")?;
+                if let Some(session) = session {
+                    write!(f, "session {} ", short(session.as_str()))?;
+                }
+                write!(f, "from {from} to {to}, {} apart", span(from.at, to.at))
+            }
+            Self::Change {
+                what,
+                subject,
+                sighting,
+            } => {
+                write!(f, "{what}")?;
+                if let Some(subject) = subject {
+                    write!(f, " ({subject})")?;
+                }
+                match sighting {
+                    Some(sighting) => write!(f, ", beside a sign-in from {sighting}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Risk {
+                risk_type,
+                level,
+                sighting,
+                ..
+            } => {
+                write!(f, "Identity Protection: {} ({level:?})", risk_type.0)?;
+                match sighting {
+                    Some(sighting) => write!(f, ", of the sign-in from {sighting}"),
+                    None => Ok(()),
+                }
             }
         }
     }

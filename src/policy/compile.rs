@@ -13,8 +13,12 @@ use super::fields::{self, Fields, choice, duration, entries, list, number, or_de
 use super::problem::{Place, PolicyErrors, Problem, Sink, nearest, quoted, suggestion};
 use super::score::noisy_or;
 use super::yaml::{self, Node, Value};
-use super::{Ask, Guard, KnownSignal, Policy, PolicySet, Rung, Scope, Source, UserList, Weight};
-use crate::model::{ActionKind, Family, Intent, Mode, PolicyName, SignalName, limits};
+use super::{
+    Ask, Guard, KnownSignal, Policy, PolicySet, Rung, Scope, Source, UserList, Weight, tuning,
+};
+use crate::model::{
+    ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName, limits,
+};
 
 /// Signals in one policy.
 const SIGNALS_MAX: usize = 200;
@@ -34,7 +38,11 @@ const ACTS_PER_HOUR: std::ops::RangeInclusive<i64> = 0..=10_000;
 const FAMILIES_MAX: i64 = 9;
 /// Signals on which alone acting unattended is sound, because a human has
 /// judged already (signals.md, "Independent evidence").
-const DECISIVE: &[&str] = &["risk.adminConfirmedUserCompromised"];
+const DECISIVE: &[&str] = &[
+    "risk.adminConfirmedUserCompromised",
+    "prt_by_device_code",
+    "kit_user_agent",
+];
 
 impl PolicySet {
     /// Compiles a set. `known` are the signals that detectors raise; beside
@@ -61,6 +69,7 @@ impl PolicySet {
         Ok(Self {
             policies: set.policies,
             guard: set.guard.unwrap_or_default(),
+            parameters: set.parameters.unwrap_or_default(),
             hash: hash_of(&sources),
             warnings: set.warnings,
         })
@@ -78,6 +87,9 @@ struct SetDraft {
     named_at: BTreeMap<String, String>,
     /// Where the guard was first given.
     guard_at: Option<String>,
+    parameters: Option<Parameters>,
+    /// Where the parameters were first given.
+    parameters_at: Option<String>,
 }
 
 fn compile_file(source: &Source, known: &[KnownSignal], set: &mut SetDraft) {
@@ -91,6 +103,8 @@ fn compile_file(source: &Source, known: &[KnownSignal], set: &mut SetDraft) {
             file.report_empty();
         } else if has_key(&root, "guard") && !has_key(&root, "policy") {
             file.guard_file(&root, set);
+        } else if has_key(&root, "parameters") && !has_key(&root, "policy") {
+            file.parameters_file(&root, set);
         } else {
             file.policy_file(&root, set);
         }
@@ -144,7 +158,7 @@ impl File<'_> {
             column: 1,
             width: 1,
         };
-        let hint = "expected a policy, `policy: name`, or the guard, `guard:`";
+        let hint = "expected a policy, `policy: name`, the guard, `guard:`, or `parameters:`";
         self.errors
             .report_with_hint(start, "the file holds nothing", hint);
     }
@@ -495,6 +509,23 @@ impl File<'_> {
         if self.errors.count() == before {
             set.guard = guard;
         }
+    }
+
+    fn parameters_file(&mut self, root: &Node, set: &mut SetDraft) {
+        let what = "the parameters' file";
+        let Some(file) = Fields::of(root, what, &["parameters"], &mut self.errors) else {
+            return;
+        };
+        let Some(node) = file.get("parameters") else {
+            return;
+        };
+        if let Some(first) = &set.parameters_at {
+            let message = format!("parameters are already in {first}");
+            self.errors.report(root.place, message);
+            return;
+        }
+        set.parameters_at = Some(self.errors.refer(root.place));
+        set.parameters = tuning::parameters(node, &mut self.errors);
     }
 
     fn guard(&mut self, node: &Node) -> Option<Guard> {

@@ -212,7 +212,7 @@ fn seconds_of(text: &str) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(seconds_per_unit)
 }
 
-fn spelled(seconds: i64) -> String {
+pub(super) fn spelled(seconds: i64) -> String {
     match seconds {
         s if s % 3_600 == 0 => format!("{}h", s / 3_600),
         s if s % 60 == 0 => format!("{}m", s / 60),

@@ -85,6 +85,8 @@ pub(super) fn signal(name: &str, second: i64) -> Signal {
         evidence: Evidence::Risk {
             risk_type: RiskType("any".into()),
             level: RiskLevel::High,
+            request: None,
+            sighting: None,
         },
     }
 }

@@ -18,13 +18,14 @@ mod fields;
 mod problem;
 mod scope;
 mod shipped;
+mod tuning;
 mod yaml;
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use crate::model::{ActionKind, Family, Intent, Mode, PolicyName, SignalName};
+use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
 pub use explain::explain;
 pub use guard::{Guard, Situation};
@@ -32,6 +33,7 @@ pub use problem::{Place, PolicyErrors, Problem};
 pub use scope::{Scope, UserList};
 pub use score::evaluate;
 pub use shipped::shipped;
+pub use tuning::written;
 
 /// A policy file that was read: the input of [`PolicySet::compile`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct PolicySet {
     pub policies: Vec<Policy>,
     /// What stands between a decision and an action.
     pub guard: Guard,
+    /// The detectors' parameters.
+    pub parameters: Parameters,
     /// Twelve hex digits, the same for the same texts wherever they lie.
     pub hash: Box<str>,
     /// What compiles but may not be meant.

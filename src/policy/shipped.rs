@@ -22,6 +22,10 @@ pub fn shipped() -> Vec<Source> {
             include_str!("../../policies/risky-network.yaml"),
         ),
         source(
+            "policies/signals.yaml",
+            include_str!("../../policies/signals.yaml"),
+        ),
+        source(
             "policies/stolen-session.yaml",
             include_str!("../../policies/stolen-session.yaml"),
         ),

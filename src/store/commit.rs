@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use super::sqlite::begin;
 use super::{
     Commit, Committed, Decided, Position, StoreError, cases, memory, outbox, quarantine, schema,
+    surroundings,
 };
 use crate::model::Decision;
 use crate::respond::lifecycle::Call;
@@ -38,6 +39,9 @@ pub(super) fn apply(
     }
     for (user, remembered) in &commit.memories {
         memory::save(transaction, user, remembered)?;
+    }
+    for (thing, entry) in &commit.surroundings {
+        surroundings::save(transaction, thing, entry.as_ref())?;
     }
     for decided in &commit.decisions {
         decide(transaction, decided, now, &mut committed)?;

@@ -22,6 +22,7 @@ mod quarantine;
 mod schema;
 mod settings;
 mod sqlite;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +31,8 @@ pub use self::error::{JudgeError, StoreError};
 use self::sqlite::Database;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Signal, UserId, UserMemory,
-    UserRef,
+    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Signal, Surroundings, Thing,
+    UserId, UserMemory, UserRef,
 };
 
 /// How far a partition has been read and committed.
@@ -86,6 +87,9 @@ pub struct Commit {
     pub positions: Vec<Position>,
     /// Changed memories with the version each was loaded at.
     pub memories: Vec<(UserId, Remembered)>,
+    /// Changed rows of what is known of the tenant and of addresses; `None` is
+    /// forgotten.
+    pub surroundings: Vec<(Thing, Option<Entry>)>,
     /// New decisions.
     pub decisions: Vec<Decided>,
     /// Signals to file under a case that is already open.
@@ -254,6 +258,16 @@ impl Store {
     /// When the store cannot be read.
     pub async fn positions(&self) -> Result<Vec<Position>, StoreError> {
         self.database.read(|db| commit::positions(db)).await
+    }
+
+    /// What is known of the tenant and of addresses.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row does not decode; otherwise when the store cannot
+    /// be read.
+    pub async fn surroundings(&self) -> Result<Surroundings, StoreError> {
+        let rows = self.database.read(|db| surroundings::load(db)).await?;
+        Ok(Surroundings::load(rows))
     }
 
     /// What is remembered of these users, in the order asked for.

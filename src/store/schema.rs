@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::model::{UserId, UserRef};
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001_initial.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/0001_initial.sql")),
+    M::up(include_str!("../../migrations/0003_surroundings.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Brings the schema up to date.

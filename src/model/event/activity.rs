@@ -6,6 +6,7 @@
 //! over by the decoder; so an [`AuditKind`] has no "other".
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{AppRef, Network, UserRef};
 use crate::model::{RecordId, SessionId};
@@ -49,7 +50,8 @@ impl DirectoryAudit {
 }
 
 /// A change of the directory, by what a thief gains from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AuditKind {
     /// A method of authentication was added.
     SecurityInfoRegistered,

@@ -168,7 +168,7 @@ fn settlement(id: ActionId, state: ActionState) -> Settlement {
 fn memory_of(records: &[&str]) -> UserMemory {
     let mut memory = UserMemory::default();
     for record in records {
-        memory.mark_seen(&RecordId::new(*record), at(0));
+        memory.mark_judged(&RecordId::new(*record), at(0), 0);
         memory.remember_signal(signal("tor_exit", record));
     }
     memory

@@ -1,0 +1,128 @@
+//! Session birth (#15): a session that begins where its owner would not be.
+//!
+//! A phishing proxy signs in for its victim: the session is new, and starts
+//! where the proxy stands. What gives it away is the owner, who goes on
+//! working on a managed device somewhere else. The owner's record may come
+//! before the thief's or after it.
+
+use super::{Ground, Seen, catalogue, raise};
+use crate::model::{
+    Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits,
+};
+
+/// An address that the user was at before is one of theirs. Records may be an
+/// hour late, so only what is older than two counts, as with habits.
+const KNOWN_ADDRESS_SECONDS: i64 = 2 * 3600;
+
+pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let this = seen.footprint();
+    if this.interactive && !this.traits.has(Traits::MANAGED) {
+        born(&this, &this, ground, signals);
+        first_unmanaged(seen, ground, signals);
+    } else if this.traits.has(Traits::MANAGED) {
+        // The owner's record may be the later one.
+        for footprint in &ground.memory.footprints {
+            if footprint.interactive && !footprint.traits.has(Traits::MANAGED) {
+                born(footprint, &this, ground, signals);
+            }
+        }
+    }
+}
+
+/// Judges the birth of a session; `this` is the event, which may be the birth
+/// itself or the owner's.
+fn born(birth: &Footprint, this: &Footprint, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    if birth.class.is_neutral() || birth.prefix.is_none() || is_known(birth, ground) {
+        return;
+    }
+    let window = ground.get(Parameter::BirthWindow);
+    let owner = ground
+        .memory
+        .footprints
+        .iter()
+        .chain([this])
+        .filter(|other| {
+            other.traits.has(Traits::MANAGED)
+                && other.session != birth.session
+                && other.prefix != birth.prefix
+        })
+        .filter_map(|other| Some((gap(birth, other, window)?, other)))
+        .min_by_key(|(gap, other)| (*gap, other.first));
+    let Some((_, owner)) = owner else { return };
+    let at = birth.last;
+    let (from, to) = (sighting(owner, owner.last), sighting(birth, at));
+    let spec = if !ground.is_learned(at) {
+        return;
+    } else if ground.is_new_network(&to) {
+        &catalogue::BIRTH_ELSEWHERE
+    } else {
+        &catalogue::BIRTH_NEARBY
+    };
+    raise(
+        signals,
+        Signal {
+            name: SignalName::new(spec.name),
+            family: spec.family,
+            at,
+            record: birth.last_record.clone(),
+            evidence: Evidence::Moved {
+                what: "a session began unmanaged while the user worked elsewhere".into(),
+                session: birth.session.clone(),
+                from,
+                to,
+            },
+        },
+    );
+}
+
+/// Whether the device is the user's, or the address was theirs before.
+fn is_known(birth: &Footprint, ground: &Ground<'_>) -> bool {
+    let device = birth
+        .device
+        .is_some_and(|device| ground.is_habit(Habit::Device(device), birth.first));
+    let before = |other: &Footprint| {
+        other.prefix == birth.prefix
+            && birth.first.duration_since(other.first).as_secs() >= KNOWN_ADDRESS_SECONDS
+    };
+    device || ground.memory.footprints.iter().any(before)
+}
+
+/// How far apart in seconds the two are, if within the window.
+fn gap(a: &Footprint, b: &Footprint, window: i64) -> Option<i64> {
+    let apart = if a.last < b.first {
+        b.first.duration_since(a.last)
+    } else if b.last < a.first {
+        a.first.duration_since(b.last)
+    } else {
+        return Some(0);
+    };
+    Some(apart.as_secs()).filter(|seconds| *seconds <= window)
+}
+
+fn sighting(footprint: &Footprint, at: jiff::Timestamp) -> Sighting {
+    Sighting {
+        at,
+        place: footprint.place.clone(),
+        asn: footprint.asn,
+        prefix: footprint.prefix,
+        class: footprint.class,
+    }
+}
+
+/// A user who only ever worked on managed devices does not any more.
+fn first_unmanaged(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let at = seen.sign_in.at;
+    let device_known = seen
+        .device
+        .is_some_and(|device| ground.is_habit(Habit::Device(device), at));
+    if seen.class.is_neutral()
+        || device_known
+        || !ground.is_learned(at)
+        || ground.is_habit(Habit::Unmanaged, at)
+        || is_known(&seen.footprint(), ground)
+    {
+        return;
+    }
+    let what = "the first sign-in of this user on an unmanaged device, from a new address";
+    signals.push(seen.method(&catalogue::UNMANAGED_FIRST, what));
+}

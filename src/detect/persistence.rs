@@ -1,0 +1,230 @@
+//! What a thief leaves behind to come back: methods of authentication (#16),
+//! devices (#17, #18, #19, #26), consents and rules of the mailbox.
+//!
+//! The change comes from the directory's audit log and the sign-in from
+//! another stream, so each looks for the other, whichever arrives first. A
+//! change alone is ordinary life; one beside a sign-in from a network that is
+//! new to the user is not.
+
+use jiff::Timestamp;
+
+use super::{Ground, Seen, apps, catalogue, raise};
+use crate::detect::SignalSpec;
+use crate::model::{
+    AuditKind, Change, DirectoryAudit, Evidence, Family, NetworkClass, Parameter,
+    RecordId, Sighting, Signal, SignalName, Thing, Traits, hash_of,
+};
+
+/// What is kept of a change.
+pub(super) fn change(audit: &DirectoryAudit) -> Change {
+    let kind = match audit.kind {
+        AuditKind::DeviceRegistered => Some("Device"),
+        AuditKind::ConsentGranted | AuditKind::AppRoleGranted => Some("ServicePrincipal"),
+        _ => None,
+    };
+    let named = audit.targets.iter().find(|target| {
+        let is = |kind: &str| target.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case(kind));
+        kind.is_some_and(is)
+    });
+    Change {
+        at: audit.at,
+        kind: audit.kind,
+        record: audit.record.clone(),
+        what: named.and_then(|target| target.name.clone().or_else(|| target.id.clone())),
+    }
+}
+
+/// The application that was consented to, by a hash of its name.
+pub(super) fn consented(change: &Change) -> Option<u64> {
+    match change.kind {
+        AuditKind::ConsentGranted => change.what.as_deref().map(hash_of),
+        _ => None,
+    }
+}
+
+/// A change has come: was there a sign-in it goes with?
+pub(super) fn of_change(
+    audit: &DirectoryAudit,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    if !audit.succeeded {
+        return;
+    }
+    let change = change(audit);
+    for footprint in &ground.memory.footprints {
+        let sighting = Sighting {
+            at: footprint.last,
+            place: footprint.place.clone(),
+            asn: footprint.asn,
+            prefix: footprint.prefix,
+            class: footprint.class,
+        };
+        beside(&change, &sighting, footprint.traits, ground, signals);
+    }
+    after_risk(&change, ground, signals);
+}
+
+/// A sign-in has come: was there a change it goes with?
+pub(super) fn of_sign_in(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let sighting = seen.sighting();
+    for change in &ground.memory.changes {
+        beside(change, &sighting, seen.traits, ground, signals);
+        consented_app(change, seen, ground, signals);
+    }
+    let rented = matches!(
+        seen.class,
+        NetworkClass::Hosting | NetworkClass::Vpn | NetworkClass::Tor
+    );
+    if rented
+        && apps::is_broker(&seen.sign_in.app)
+        && apps::is_device_registration(&seen.sign_in.resource)
+        && !seen.traits.has(Traits::MANAGED)
+        && !ground.knows(&sighting)
+        && !ground.is_shared(&sighting)
+    {
+        let what = "the device registration service through the broker";
+        signals.push(seen.method(&catalogue::DEVICE_FROM_HOSTING, what));
+    }
+}
+
+/// A change and a success of the user, whichever came first.
+fn beside(
+    change: &Change,
+    sighting: &Sighting,
+    traits: Traits,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    // Positive where the change came after the sign-in.
+    let after = change.at.duration_since(sighting.at).as_secs();
+    let strange = !traits.has(Traits::MANAGED) && ground.is_new_network(sighting);
+    let around = -ground.get(Parameter::SecurityInfoBefore)
+        ..=ground.get(Parameter::SecurityInfoAfter);
+    let by_code = traits.has(Traits::DEVICE_CODE);
+    let within = |parameter| (0..=ground.get(parameter)).contains(&after);
+    match change.kind {
+        AuditKind::SecurityInfoRegistered
+        | AuditKind::SecurityInfoChanged
+        | AuditKind::SecurityInfoDeleted
+            if strange && around.contains(&after) =>
+        {
+            raise_change(&catalogue::SECURITY_INFO_CHANGED, change, sighting, signals);
+        }
+        AuditKind::InboxRule if strange && around.contains(&after) => {
+            raise_change(&catalogue::INBOX_RULE, change, sighting, signals);
+        }
+        AuditKind::DeviceRegistered if by_code => {
+            let at_once = after.abs() <= ground.get(Parameter::DeviceByCode);
+            if traits.has(Traits::PRT) && !traits.has(Traits::MANAGED) && at_once {
+                raise_change(&catalogue::PRT_BY_DEVICE_CODE, change, sighting, signals);
+            }
+            if within(Parameter::DeviceAfterCode) {
+                raise_change(&catalogue::DEVICE_AFTER_CODE, change, sighting, signals);
+            }
+        }
+        // A device registered from where the user never was.
+        AuditKind::DeviceRegistered if strange && around.contains(&after) => {
+            raise_change(&catalogue::SECURITY_INFO_CHANGED, change, sighting, signals);
+        }
+        _ => {}
+    }
+}
+
+/// #17: a device right after Microsoft raised an alarm. The alarm may come
+/// later; then it finds the device.
+fn after_risk(change: &Change, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let window = ground.get(Parameter::DeviceAfterRisk);
+    for risk in &ground.memory.signals {
+        let after = change.at.duration_since(risk.at).as_secs();
+        if risk.family == Family::MicrosoftRisk
+            && change.kind == AuditKind::DeviceRegistered
+            && (0..=window).contains(&after)
+        {
+            raise(signals, device_after_risk(change, risk));
+        }
+    }
+}
+
+/// The alarm has come: was there a device?
+pub(super) fn of_risk(risk: &Signal, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let window = ground.get(Parameter::DeviceAfterRisk);
+    for change in &ground.memory.changes {
+        let after = change.at.duration_since(risk.at).as_secs();
+        if change.kind == AuditKind::DeviceRegistered && (0..=window).contains(&after) {
+            raise(signals, device_after_risk(change, risk));
+        }
+    }
+}
+
+fn device_after_risk(change: &Change, risk: &Signal) -> Signal {
+    let what = format!("a device was registered after {}", risk.name);
+    signal_of(&catalogue::DEVICE_AFTER_RISK, change.at, &change.record, &what, change, None)
+}
+
+/// An application that nobody in the tenant knew comes from a rented network
+/// soon after the user consented to it.
+fn consented_app(
+    change: &Change,
+    seen: &Seen<'_>,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    let Some(app) = consented(change) else { return };
+    let of_app = |name: &Option<Box<str>>| name.as_deref().map(hash_of) == Some(app);
+    let ours = of_app(&seen.sign_in.app.name) || of_app(&seen.sign_in.app.id);
+    let after = seen.sign_in.at.duration_since(change.at).as_secs();
+    if ours
+        && seen.class.is_anonymous()
+        && (0..=ground.get(Parameter::ConsentWindow)).contains(&after)
+        && !ground.around.was_used_before(Thing::Consented(app), change.at)
+    {
+        let what = "an application nobody here knew, consented to";
+        let sighting = seen.sighting();
+        let spec = &catalogue::CONSENT_TO_MAIL;
+        raise(
+            signals,
+            signal_of(spec, seen.sign_in.at, &seen.sign_in.record, what, change, Some(&sighting)),
+        );
+    }
+}
+
+/// A change is dated by itself: it is what was done.
+fn raise_change(
+    spec: &SignalSpec,
+    change: &Change,
+    sighting: &Sighting,
+    signals: &mut Vec<Signal>,
+) {
+    let what = match change.kind {
+        AuditKind::DeviceRegistered => "a device was registered",
+        AuditKind::InboxRule => "a rule of the mailbox was made",
+        AuditKind::SecurityInfoDeleted => "a method of authentication was removed",
+        _ => "a method of authentication was added or changed",
+    };
+    raise(
+        signals,
+        signal_of(spec, change.at, &change.record, what, change, Some(sighting)),
+    );
+}
+
+fn signal_of(
+    spec: &SignalSpec,
+    at: Timestamp,
+    record: &RecordId,
+    what: &str,
+    change: &Change,
+    sighting: Option<&Sighting>,
+) -> Signal {
+    Signal {
+        name: SignalName::new(spec.name),
+        family: spec.family,
+        at,
+        record: record.clone(),
+        evidence: Evidence::Change {
+            what: what.into(),
+            subject: change.what.clone(),
+            sighting: sighting.cloned(),
+        },
+    }
+}
