@@ -6,8 +6,8 @@
 //! EvilProxy, Mamba and Tycoon 2FA as their reports describe them.
 
 use super::client::{
-    Client, OUTLOOK_WEB, SHAREPOINT_WEB, disguised_as, failed, linux_firefox, mac_safari, script,
-    windows_chrome,
+    Client, MY_SIGN_INS, OUTLOOK_WEB, SHAREPOINT_WEB, disguised_as, failed, linux_firefox,
+    mac_safari, script, windows_chrome,
 };
 use super::findings::{
     ANOMALOUS_TOKEN, ANOMALOUS_TOKEN_HIGH, ATTACKER_IN_THE_MIDDLE, Finding, GENERIC,
@@ -299,7 +299,6 @@ fn blocked(stage: &mut Stage<'_>, variation: &'static str) {
 }
 
 fn mail_fraud(stage: &mut Stage<'_>, variation: &'static str) {
-    use super::client::MY_SIGN_INS;
     let first = match variation {
         "other_provider" => stage.other_provider(),
         _ => stage.hosting(),

@@ -7,7 +7,7 @@
 //! earlier as `Previously satisfied`.
 
 use super::Stage;
-use crate::lab::evaluate::people::{App, Machine, chrome, sign_in, uuid_of};
+use crate::lab::evaluate::people::{App, Machine, OUTLOOK, TEAMS, chrome, sign_in, uuid_of};
 use crate::lab::evaluate::world::Spot;
 use crate::model::{
     AuthenticationStep, ClientApp, ConditionalAccess, Device, Event, IncomingToken, Protocol,
@@ -16,6 +16,8 @@ use crate::model::{
 
 /// What Entra writes when the token that was shown carried the second factor.
 const BY_CLAIM: &str = "MFA requirement satisfied by claim in the token";
+/// What Entra writes when the token that was shown carried the first alone.
+const FIRST_BY_CLAIM: &str = "First factor requirement satisfied by claim in the token";
 /// What Entra writes when the second factor was given there and then.
 const COMPLETED: &str = "MFA completed in Azure AD";
 /// What Entra writes when the user pressed "deny".
@@ -139,6 +141,8 @@ pub(super) struct Client {
     /// How the session came to this client; it stays with the session.
     pub(super) transfer: TransferMethod,
     pub(super) protection: TokenProtection,
+    /// Whether a second factor was given when the session began.
+    pub(super) second_factor: bool,
 }
 
 impl Client {
@@ -149,37 +153,40 @@ impl Client {
             session,
             transfer: TransferMethod::None,
             protection: TokenProtection::Unbound,
+            second_factor: true,
         }
     }
 
-    /// A password and a second factor, given in a browser.
-    pub(super) fn interactive(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
-        let mut event = self.record(stage, seconds, app);
-        event.steps = vec![
-            step("Password", true, "Correct password"),
-            step("Mobile app notification", true, COMPLETED),
-        ];
-        event
+    /// A client of which nothing asked for a second factor.
+    pub(super) fn single_factor(self) -> Self {
+        Self {
+            second_factor: false,
+            ..self
+        }
     }
 
-    /// A password alone, where nothing asked for more.
-    pub(super) fn password_only(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
+    /// A password, and a second factor where one is asked for, given in a
+    /// browser.
+    pub(super) fn interactive(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
         let mut event = self.record(stage, seconds, app);
-        event.requirement = Requirement::SingleFactor;
-        event.conditional_access = ConditionalAccess::NotApplied;
         event.steps = vec![step("Password", true, "Correct password")];
+        if self.second_factor {
+            event
+                .steps
+                .push(step("Mobile app notification", true, COMPLETED));
+        }
         event
     }
 
     /// A browser that shows its cookie: an interactive record in which nobody
     /// typed anything.
     pub(super) fn by_cookie(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
-        satisfied_before(self.record(stage, seconds, app))
+        self.satisfied_before(self.record(stage, seconds, app))
     }
 
     /// A refresh token is redeemed: nobody is present.
     pub(super) fn refresh(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
-        let mut event = satisfied_before(self.record(stage, seconds, app));
+        let mut event = self.satisfied_before(self.record(stage, seconds, app));
         event.interactive = false;
         event.client_app = ClientApp::Modern;
         event.incoming_token = IncomingToken::RefreshToken;
@@ -205,6 +212,18 @@ impl Client {
         failed(self.record(stage, seconds, app), code)
     }
 
+    /// What the session was begun with is not asked for again.
+    fn satisfied_before(&self, mut event: SignIn) -> SignIn {
+        let outcome = match self.second_factor {
+            true => BY_CLAIM,
+            false => FIRST_BY_CLAIM,
+        };
+        event.mfa_by_claim = self.second_factor;
+        event.additional_details = self.second_factor.then(|| outcome.into());
+        event.steps = vec![step("Previously satisfied", true, outcome)];
+        event
+    }
+
     fn record(&self, stage: &Stage<'_>, seconds: i64, app: App) -> SignIn {
         let at = stage.at(seconds);
         let mut event = sign_in(
@@ -219,6 +238,10 @@ impl Client {
         event.protocol = Protocol::None;
         event.transfer_method = self.transfer.clone();
         event.token_protection = self.protection.clone();
+        if !self.second_factor {
+            event.requirement = Requirement::SingleFactor;
+            event.conditional_access = ConditionalAccess::NotApplied;
+        }
         if self.machine.system.is_empty() {
             event.device = Device::default();
         }
@@ -231,23 +254,32 @@ impl Client {
 pub(super) fn failed(mut event: SignIn, code: i64) -> SignIn {
     event.error_code = code;
     event.unique_token = None;
-    // Wrong password, disabled, locked: Conditional Access was not asked.
-    let first_factor_failed = matches!(code, 50_126 | 50_057 | 50_053 | 50_034);
-    // A page was shown in between ("stay signed in?", "are you signing in to
-    // …?"): the policies are content.
-    let interrupted = matches!(code, 50_140 | 50_199);
-    event.conditional_access = match () {
-        () if first_factor_failed => ConditionalAccess::NotApplied,
-        () if interrupted => ConditionalAccess::Success,
-        () => ConditionalAccess::Failure,
-    };
-    event.steps = vec![match first_factor_failed {
-        true => step("Password", false, "Invalid username or password"),
-        false => step("Password", true, "Correct password"),
-    }];
-    if first_factor_failed {
-        event.requirement = Requirement::SingleFactor;
-        event.session = None;
+    match code {
+        // A page was shown in between ("stay signed in?", "are you signing in
+        // to …?"): the factors were given, the policies are content.
+        50_140 | 50_199 => {}
+        // The password did not get anywhere: Conditional Access was not asked.
+        50_034 | 50_053 | 50_057 | 50_126 => {
+            let outcome = match code {
+                50_053 => "Account is locked",
+                50_057 => "User account is disabled",
+                _ => "Invalid username or password",
+            };
+            event.session = None;
+            event.requirement = Requirement::SingleFactor;
+            event.conditional_access = ConditionalAccess::NotApplied;
+            event.mfa_by_claim = false;
+            event.additional_details = None;
+            event.steps = vec![step("Password", false, outcome)];
+        }
+        // The password was right; the second factor or a policy stopped it.
+        _ => {
+            event.requirement = Requirement::MultiFactor;
+            event.conditional_access = ConditionalAccess::Failure;
+            event.mfa_by_claim = false;
+            event.additional_details = None;
+            event.steps = vec![step("Password", true, "Correct password")];
+        }
     }
     event
 }
@@ -259,13 +291,6 @@ pub(super) fn step(method: &str, succeeded: bool, outcome: &str) -> Authenticati
         succeeded: Some(succeeded),
         outcome: Some(outcome.into()),
     }
-}
-
-fn satisfied_before(mut event: SignIn) -> SignIn {
-    event.mfa_by_claim = true;
-    event.additional_details = Some(BY_CLAIM.into());
-    event.steps = vec![step("Previously satisfied", true, BY_CLAIM)];
-    event
 }
 
 impl Stage<'_> {
@@ -305,7 +330,6 @@ impl Stage<'_> {
     /// The victim at work at home around then: the laptop's broker fetches
     /// tokens for what they have open.
     pub(super) fn victim_works(&mut self, seconds: i64) {
-        use crate::lab::evaluate::people::{OUTLOOK, TEAMS};
         let laptop = self.laptop();
         let pause = self.between(40, 200);
         self.tell(laptop.primary(self, seconds, OUTLOOK));

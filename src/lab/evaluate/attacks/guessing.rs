@@ -11,7 +11,7 @@ use super::client::{
 };
 use super::findings::PASSWORD_SPRAY;
 use super::{Scenario, Stage};
-use crate::lab::evaluate::people::{App, OFFICE_HOME, OUTLOOK, TEAMS, uuid_of};
+use crate::lab::evaluate::people::{App, Machine, OFFICE_HOME, OUTLOOK, TEAMS, uuid_of};
 use crate::model::{ClientApp, Protocol, RecordId, UserId, UserRef};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -61,6 +61,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// How many others a spray tries.
 const SPRAYED: u32 = 40;
 
+/// The Teams client that TeamFiltration says it is.
+fn old_teams() -> Machine {
+    Machine {
+        browser: "Chrome 80.0.3987",
+        agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                Teams/1.3.00.30866 Chrome/80.0.3987.165 Electron/8.5.1 Safari/537.36"
+            .into(),
+        ..windows_chrome()
+    }
+}
+
 /// An attempt on somebody else from the same place.
 fn other_attempt(
     stage: &mut Stage<'_>,
@@ -84,7 +95,8 @@ fn other_attempt(
 
 /// The thief goes on as the victim once the password fits.
 fn enters(stage: &mut Stage<'_>, thief: &Client, at: i64) {
-    stage.tell(thief.password_only(stage, at, OFFICE_HOME));
+    let thief = thief.clone().single_factor();
+    stage.tell(thief.interactive(stage, at, OFFICE_HOME));
     let later = stage.between(30, 300);
     stage.tell(thief.by_cookie(stage, at + later, OUTLOOK_WEB));
 }
@@ -95,7 +107,7 @@ fn spray(stage: &mut Stage<'_>, variation: &'static str) {
         _ => stage.hosting(),
     };
     let (machine, app) = match variation {
-        "teams_client" => (script("Mozilla/5.0 Teams/1.3.00.30866"), TEAMS),
+        "teams_client" => (old_teams(), TEAMS),
         _ => (windows_chrome(), OUTLOOK),
     };
     let thief = stage.thief(spot, machine);
@@ -177,7 +189,9 @@ fn rated_high(stage: &mut Stage<'_>, variation: &'static str) {
         "abroad" => stage.abroad(),
         _ => stage.hosting(),
     };
-    let thief = stage.thief(spot, script("python-requests/2.32.3"));
+    let thief = stage
+        .thief(spot, script("python-requests/2.32.3"))
+        .single_factor();
     let mut at = stage.between(0, 30);
     if variation != "victim_alone" {
         for who in 0..SPRAYED {
@@ -185,7 +199,7 @@ fn rated_high(stage: &mut Stage<'_>, variation: &'static str) {
             at += stage.between(3, 7);
         }
     }
-    let mut event = thief.password_only(stage, at, OFFICE_TO_GRAPH);
+    let mut event = thief.interactive(stage, at, OFFICE_TO_GRAPH);
     event.client_app = ClientApp::Modern;
     event.protocol = Protocol::Ropc;
     stage.tell_found(event, Some(PASSWORD_SPRAY));

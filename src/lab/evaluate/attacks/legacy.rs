@@ -45,7 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 fn ropc(stage: &Stage<'_>, thief: &Client, at: i64, app: App) -> SignIn {
-    let mut event = thief.password_only(stage, at, app);
+    let mut event = thief.interactive(stage, at, app);
     event.client_app = ClientApp::Modern;
     event.protocol = Protocol::Ropc;
     event
@@ -64,7 +64,7 @@ fn ropc_hosting(stage: &mut Stage<'_>, variation: &'static str) {
         _ => OFFICE_TO_GRAPH,
     };
     let spot = stage.hosting();
-    let thief = stage.thief(spot, script(agent));
+    let thief = stage.thief(spot, script(agent)).single_factor();
     let at = stage.between(5, 300);
     stage.tell(ropc(stage, &thief, at, app));
     let later = stage.between(5, 120);
@@ -77,16 +77,11 @@ fn ropc_elsewhere(stage: &mut Stage<'_>, variation: &'static str) {
         "vpn" => stage.vpn(),
         _ => stage.abroad(),
     };
-    let thief = stage.thief(spot, windows_chrome());
+    let thief = stage.thief(spot, windows_chrome()).single_factor();
     let at = stage.between(5, 300);
     stage.tell(ropc(stage, &thief, at, OFFICE_TO_GRAPH));
     let later = stage.between(60, 900);
-    let mut event = thief.refresh(stage, at + later, OFFICE_TO_GRAPH);
-    // The token carries no second factor.
-    event.mfa_by_claim = false;
-    event.additional_details = None;
-    event.steps.clear();
-    stage.tell(event);
+    stage.tell(thief.refresh(stage, at + later, OFFICE_TO_GRAPH));
 }
 
 fn mail(stage: &mut Stage<'_>, variation: &'static str) {
@@ -99,10 +94,10 @@ fn mail(stage: &mut Stage<'_>, variation: &'static str) {
         "bav2ropc" => "Other clients",
         _ => "IMAP4",
     };
-    let thief = stage.thief(spot, script("BAV2ROPC"));
+    let thief = stage.thief(spot, script("BAV2ROPC")).single_factor();
     let mut at = stage.between(5, 300);
     for _ in 0..3 {
-        let mut event = thief.password_only(stage, at, EXCHANGE_ITSELF);
+        let mut event = thief.interactive(stage, at, EXCHANGE_ITSELF);
         event.client_app = ClientApp::from(client);
         event.device = Device::default();
         match variation {
@@ -119,7 +114,7 @@ fn door_search(stage: &mut Stage<'_>, variation: &'static str) {
         "abroad" => stage.abroad(),
         _ => stage.hosting(),
     };
-    let thief = stage.thief(spot, windows_chrome());
+    let thief = stage.thief(spot, windows_chrome()).single_factor();
     let mut at = stage.between(5, 60);
     for (app, code) in [
         (OFFICE_TO_GRAPH, 50_076),
@@ -133,5 +128,5 @@ fn door_search(stage: &mut Stage<'_>, variation: &'static str) {
     // One policy forgot one client.
     stage.tell(ropc(stage, &thief, at, EXCHANGE_ITSELF));
     let later = stage.between(60, 600);
-    stage.tell(thief.password_only(stage, at + later, OFFICE_HOME));
+    stage.tell(thief.interactive(stage, at + later, OFFICE_HOME));
 }

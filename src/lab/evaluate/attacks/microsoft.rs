@@ -5,8 +5,7 @@
 //! must decide on Microsoft's word alone.
 
 use super::findings::{
-    ATTACKER_IN_THE_MIDDLE, ATTEMPTED_PRT_ACCESS, Finding, PASSWORD_SPRAY, THREAT_INTELLIGENCE,
-    TOKEN_ISSUER,
+    ATTACKER_IN_THE_MIDDLE, ATTEMPTED_PRT_ACCESS, Finding, PASSWORD_SPRAY, TOKEN_ISSUER,
 };
 use super::{Scenario, Stage};
 use crate::lab::evaluate::people::{OFFICE_HOME, OUTLOOK};
@@ -50,14 +49,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "Microsoft finds that a spray knew the victim's password",
         &["within_hours", "next_day"],
         |stage, variation| alone(stage, variation, PASSWORD_SPRAY),
-    )
-    .rated_high(),
-    Scenario::new(
-        "only_threat_intelligence",
-        "T1078.004",
-        "Microsoft's intelligence knows the sign-in's pattern",
-        &["within_hours", "next_day"],
-        |stage, variation| alone(stage, variation, THREAT_INTELLIGENCE),
     )
     .rated_high(),
 ];

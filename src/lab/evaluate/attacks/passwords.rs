@@ -4,7 +4,7 @@
 //! Invariant: everything but the place and the machine is as the victim would
 //! do it: the right password at once, a second factor where one was asked for.
 
-use super::client::{OUTLOOK_WEB, linux_firefox, mac_safari, windows_chrome};
+use super::client::{Client, OUTLOOK_WEB, linux_firefox, mac_safari, windows_chrome};
 use super::findings::{
     ANONYMOUS_ADDRESS, LEAKED_CREDENTIALS, NEW_COUNTRY, UNFAMILIAR_HIGH, UNLIKELY_TRAVEL,
 };
@@ -65,14 +65,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .rated_high(),
 ];
 
+/// Where the tenant asks for no second factor, or the thief has talked the
+/// victim out of one.
+fn with_factors(thief: Client, variation: &str) -> Client {
+    match variation {
+        "single_factor" | "after_wrong_guesses" => thief.single_factor(),
+        _ => thief,
+    }
+}
+
 fn tor(stage: &mut Stage<'_>, variation: &'static str) {
     let spot = stage.tor();
-    let thief = stage.thief(spot, linux_firefox());
+    let thief = with_factors(stage.thief(spot, linux_firefox()), variation);
     let at = stage.between(5, 300);
-    let event = match variation {
-        "single_factor" => thief.password_only(stage, at, OFFICE_HOME),
-        _ => thief.interactive(stage, at, OFFICE_HOME),
-    };
+    let event = thief.interactive(stage, at, OFFICE_HOME);
     let finding = (variation == "anonymous_address").then_some(ANONYMOUS_ADDRESS);
     stage.tell_found(event, finding);
     stage.tell(thief.by_cookie(stage, at + 120, OUTLOOK_WEB));
@@ -80,7 +86,7 @@ fn tor(stage: &mut Stage<'_>, variation: &'static str) {
 
 fn abroad(stage: &mut Stage<'_>, variation: &'static str) {
     let spot = stage.abroad();
-    let thief = stage.thief(spot, windows_chrome());
+    let thief = with_factors(stage.thief(spot, windows_chrome()), variation);
     let mut at = stage.between(5, 300);
     if variation == "after_wrong_guesses" {
         for _ in 0..3 {
@@ -88,11 +94,7 @@ fn abroad(stage: &mut Stage<'_>, variation: &'static str) {
             at += stage.between(15, 60);
         }
     }
-    let event = match variation {
-        "second_factor" => thief.interactive(stage, at, OFFICE_HOME),
-        _ => thief.password_only(stage, at, OFFICE_HOME),
-    };
-    stage.tell(event);
+    stage.tell(thief.interactive(stage, at, OFFICE_HOME));
     let later = stage.between(60, 600);
     stage.tell(thief.by_cookie(stage, at + later, OUTLOOK_WEB));
 }
@@ -115,7 +117,7 @@ fn travel(stage: &mut Stage<'_>, variation: &'static str) {
 }
 
 fn new_country(stage: &mut Stage<'_>, variation: &'static str) {
-    stage.victim_works(-4000);
+    stage.victim_works(-3000);
     let spot = stage.abroad();
     let thief = stage.thief(spot, windows_chrome());
     let at = stage.between(5, 300);
@@ -132,14 +134,10 @@ fn new_country(stage: &mut Stage<'_>, variation: &'static str) {
 
 fn hosting(stage: &mut Stage<'_>, variation: &'static str) {
     let spot = stage.hosting();
-    let thief = stage.thief(spot, windows_chrome());
+    let thief = with_factors(stage.thief(spot, windows_chrome()), variation);
     stage.victim_works(-1800);
     let at = stage.between(5, 300);
-    let event = match variation {
-        "single_factor" => thief.password_only(stage, at, OUTLOOK),
-        _ => thief.interactive(stage, at, OUTLOOK),
-    };
-    stage.tell(event);
+    stage.tell(thief.interactive(stage, at, OUTLOOK));
     stage.tell(thief.by_cookie(stage, at + 90, OUTLOOK_WEB));
 }
 
@@ -149,9 +147,9 @@ fn leaked(stage: &mut Stage<'_>, variation: &'static str) {
         "own_country" => stage.other_city(),
         _ => stage.abroad(),
     };
-    let thief = stage.thief(spot, windows_chrome());
+    let thief = stage.thief(spot, windows_chrome()).single_factor();
     let at = stage.between(5, 300);
-    let event = thief.password_only(stage, at, OFFICE_HOME);
+    let event = thief.interactive(stage, at, OFFICE_HOME);
     stage.tell_found(event, Some(LEAKED_CREDENTIALS));
     stage.tell(thief.by_cookie(stage, at + 200, OUTLOOK_WEB));
 }

@@ -18,7 +18,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "method_registered",
         "T1556.006",
         "After a sign-in from elsewhere a method of authentication is added",
-        &["hosting", "abroad", "other_provider", "in_stolen_session"],
+        &[
+            "hosting",
+            "abroad",
+            "other_provider",
+            "replaced",
+            "in_stolen_session",
+        ],
         method,
     ),
     Scenario::new(
@@ -71,6 +77,9 @@ fn method(stage: &mut Stage<'_>, variation: &'static str) {
     let later = at + stage.between(60, 1500);
     stage.tell(thief.by_cookie(stage, later, MY_SIGN_INS));
     stage.registers_method(later + 75, spot);
+    if variation == "replaced" {
+        stage.deletes_method(later + 140, spot);
+    }
 }
 
 /// The registration service's token, the registration, the primary refresh

@@ -93,7 +93,15 @@ impl Stage<'_> {
 
     fn line_of(&mut self, provider: u32) -> Spot {
         let line = PROXIES_FROM + self.dice.random_range(0..PROXIES);
-        self.world
-            .home(self.victim.city, line * PROVIDERS + provider)
+        let spot_of = |line| {
+            self.world
+                .home(self.victim.city, line * PROVIDERS + provider)
+        };
+        // Addresses repeat after so many lines; nobody rents the victim's own.
+        let spot = spot_of(line);
+        if spot.address == self.home().address {
+            return spot_of(line + 1);
+        }
+        spot
     }
 }

@@ -38,11 +38,25 @@ impl Stage<'_> {
 
     /// A method of authentication is added from that address.
     pub(super) fn registers_method(&mut self, seconds: i64, from: Spot) {
+        let kind = AuditKind::SecurityInfoRegistered;
         let user = user_target(&self.victim.user);
         self.own_change(
             seconds,
-            AuditKind::SecurityInfoRegistered,
+            kind,
             "User registered security info",
+            from,
+            vec![user],
+        );
+    }
+
+    /// The victim's own method of authentication is removed from that address.
+    pub(super) fn deletes_method(&mut self, seconds: i64, from: Spot) {
+        let kind = AuditKind::SecurityInfoDeleted;
+        let user = user_target(&self.victim.user);
+        self.own_change(
+            seconds,
+            kind,
+            "User deleted security info",
             from,
             vec![user],
         );
