@@ -152,7 +152,8 @@ impl Client {
             machine,
             session,
             transfer: TransferMethod::None,
-            protection: TokenProtection::Unbound,
+            // Most records do not say; a play that turns on it sets it.
+            protection: TokenProtection::Unknown,
             second_factor: true,
         }
     }

@@ -9,7 +9,8 @@ use super::{Scenario, Stage, scenarios};
 use crate::lab::evaluate::people::{Delivery, Label, Person};
 use crate::lab::evaluate::world::{HOMES, World};
 use crate::model::{
-    ConditionalAccess, Event, IncomingToken, Protocol, RiskLevel, RiskState, SignIn, TransferMethod,
+    ConditionalAccess, Event, IncomingToken, Protocol, RiskLevel, RiskState, SignIn,
+    TokenProtection, TransferMethod,
 };
 
 const SEEDS: [u64; 3] = [1, 42, 4711];
@@ -373,6 +374,43 @@ fn the_second_redemption_of_a_code_comes_within_its_ten_minutes_from_another_net
                 assert_ne!(events[0].network.asn, events[1].network.asn);
             }
         }
+    }
+}
+
+#[test]
+fn an_unbound_session_was_bound_on_the_laptop_first() {
+    for variation in named("token_unbound").variations {
+        let deliveries = play(&named("token_unbound"), variation, 1);
+        let events: Vec<_> = sign_ins(&deliveries).collect();
+        assert_eq!(events[0].token_protection, TokenProtection::Bound);
+        for later in &events[1..] {
+            assert_eq!(later.token_protection, TokenProtection::Unbound);
+            assert_eq!(later.session, events[0].session);
+            assert_ne!(later.network.asn, events[0].network.asn);
+        }
+    }
+}
+
+#[test]
+fn a_stolen_access_token_is_seen_in_graphs_log_alone() {
+    for variation in named("access_token_graph").variations {
+        let deliveries = play(&named("access_token_graph"), variation, 1);
+        let own = sign_ins(&deliveries).next().unwrap();
+        assert_eq!(sign_ins(&deliveries).count(), 1, "{variation}");
+        let calls: Vec<_> = deliveries
+            .iter()
+            .filter_map(|delivery| match &delivery.event {
+                Event::GraphActivity(call) => Some(call),
+                _ => None,
+            })
+            .collect();
+        assert!(calls.iter().all(|call| {
+            Some(&call.session) == own.session.as_ref() && call.unique_token == own.unique_token
+        }));
+        let foreign = calls
+            .iter()
+            .filter(|call| call.network.address != own.network.address);
+        assert_eq!(foreign.count(), 3, "{variation}");
     }
 }
 

@@ -133,7 +133,8 @@ fn unbound(stage: &mut Stage<'_>, variation: &'static str) {
         _ => stage.hosting(),
     };
     let machine = disguised_as(&stage.victim.laptop);
-    let thief = stage.thief_in_laptop_session(spot, machine);
+    let mut thief = stage.thief_in_laptop_session(spot, machine);
+    thief.protection = TokenProtection::Unbound;
     let at = stage.between(10, 200);
     stage.tell(thief.refresh(stage, at, OUTLOOK));
     stage.tell(thief.refresh(stage, at + 300, TEAMS));
