@@ -1,10 +1,37 @@
 //! Attacks: what a thief does to one person, as the stream would tell it.
+//!
+//! Invariant: a scenario says what Entra would log, field by field, and knows
+//! nothing of the detectors; so it can find them wanting. Everything follows
+//! from the stage (the victim, the time, the dice): a play repeats.
+//!
+//! No public set of records holds a whole chain of this kind. The plays are
+//! made up on the shapes of real records and on published incident reports,
+//! each named where it is used.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::people::{Delivery, Label, Person};
 use super::world::{Dice, World};
 use crate::model::Event;
+
+mod aitm;
+mod client;
+mod consent;
+mod cookies;
+mod device_code;
+mod device_tokens;
+mod findings;
+mod guessing;
+mod legacy;
+mod microsoft;
+mod passwords;
+mod persistence;
+mod places;
+mod slow;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod traces;
 
 /// One way to steal a session or an account.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +48,31 @@ pub(super) struct Scenario {
     pub(super) variations: &'static [&'static str],
     /// Plays a variation.
     pub(super) play: fn(&mut Stage<'_>, variation: &'static str),
+}
+
+impl Scenario {
+    const fn new(
+        name: &'static str,
+        technique: &'static str,
+        summary: &'static str,
+        variations: &'static [&'static str],
+        play: fn(&mut Stage<'_>, &'static str),
+    ) -> Self {
+        Self {
+            name,
+            summary,
+            technique,
+            microsoft_high: false,
+            variations,
+            play,
+        }
+    }
+
+    /// Every variation carries a detection of Microsoft's at level high.
+    const fn rated_high(mut self) -> Self {
+        self.microsoft_high = true;
+        self
+    }
 }
 
 /// Where a scenario is played: the victim, the time, and what was emitted.
@@ -61,5 +113,19 @@ impl Stage<'_> {
 
 /// All of them.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    Vec::new()
+    [
+        aitm::SCENARIOS,
+        cookies::SCENARIOS,
+        tokens::SCENARIOS,
+        device_tokens::SCENARIOS,
+        device_code::SCENARIOS,
+        consent::SCENARIOS,
+        guessing::SCENARIOS,
+        passwords::SCENARIOS,
+        legacy::SCENARIOS,
+        persistence::SCENARIOS,
+        microsoft::SCENARIOS,
+        slow::SCENARIOS,
+    ]
+    .concat()
 }
