@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::detect::{Ground, Look, intel::Intel};
 use crate::model::{
     ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Family, Habit, Incident,
-    Order, Parameter, PolicyName, PolicyVerdict, Prefix, RecordId, Signal, SignIn, Surroundings,
+    Order, Parameter, PolicyName, PolicyVerdict, Prefix, RecordId, SignIn, Signal, Surroundings,
     Thing, UserMemory, limits,
 };
 use crate::policy::{self, Ask, PolicySet, Situation};
@@ -237,8 +237,9 @@ fn withdraw(
         Event::RiskDetection(detection) if detection.state.settled() => {
             memory.settle(&detection.detection)
         }
-        Event::RiskyUser(user) if user.state.settled() => memory
-            .withdraw(|signal| signal.family == Family::MicrosoftRisk && signal.at <= user.at),
+        Event::RiskyUser(user) if user.state.settled() => {
+            memory.withdraw(|signal| signal.family == Family::MicrosoftRisk && signal.at <= user.at)
+        }
         Event::SignIn(_) => {
             let refuted = look.refuted(memory);
             refuted
@@ -264,7 +265,9 @@ fn withdraw(
     let incident = memory.incident.as_mut()?;
     // What was done stays done; what was asked may be asked again.
     let asked = incident.called_for.len();
-    incident.called_for.retain(|(_, effect)| *effect == Effect::Act);
+    incident
+        .called_for
+        .retain(|(_, effect)| *effect == Effect::Act);
     (incident.called_for.len() < asked).then_some(incident.case)
 }
 

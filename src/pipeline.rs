@@ -232,12 +232,7 @@ impl Pipeline {
                     policies: &policies,
                     revoked_at: None,
                 };
-                let step = engine::step(
-                    &mut remembered.memory,
-                    &mut state.around,
-                    event,
-                    &given,
-                );
+                let step = engine::step(&mut remembered.memory, &mut state.around, event, &given);
                 if step.duplicate {
                     judged.duplicates += 1;
                     continue;

@@ -130,6 +130,9 @@ fn read_source(path: &Path) -> Result<Source, String> {
 }
 
 #[cfg(test)]
+mod shipped_tests;
+
+#[cfg(test)]
 mod tests {
 
     use super::*;

@@ -70,7 +70,13 @@ pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
         attempt.correlation == this.correlation
             && attempt.at.duration_since(this.at).as_secs().abs() <= window
     };
-    let login: Vec<&Attempt> = ground.memory.attempts.iter().filter(near).chain([&this]).collect();
+    let login: Vec<&Attempt> = ground
+        .memory
+        .attempts
+        .iter()
+        .filter(near)
+        .chain([&this])
+        .collect();
     let has = |code: i64| login.iter().any(|attempt| attempt.code == code);
     let interrupted = has(STRONG_AUTHENTICATION) && (has(KEEP_SIGNED_IN) || has(NOT_COMPLIANT));
     let Some(success) = login.iter().find(|attempt| attempt.code == 0) else {

@@ -96,13 +96,15 @@ fn fatigue(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
                 && attempt.record != success.record
                 && (0..=window).contains(&apart)
         };
-        let mut denials: Vec<&str> = attempts().filter(before).map(|a| a.record.as_str()).collect();
+        let mut denials: Vec<&str> = attempts()
+            .filter(before)
+            .map(|a| a.record.as_str())
+            .collect();
         denials.sort_unstable();
         denials.dedup();
         let count = i64::try_from(denials.len()).unwrap_or(i64::MAX);
         // Only sequences that this record is part of: the others were judged.
-        let ours = success.record == this.record
-            || denials.contains(&this.record.as_str());
+        let ours = success.record == this.record || denials.contains(&this.record.as_str());
         if !ours || count < ground.get(Parameter::FatigueDenials) {
             continue;
         }
@@ -115,7 +117,8 @@ fn fatigue(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
                 at: success.at,
                 record: success.record.clone(),
                 evidence: Evidence::Method {
-                    what: format!("the second factor was denied {count} times, then granted").into(),
+                    what: format!("the second factor was denied {count} times, then granted")
+                        .into(),
                     app: None,
                     resource: None,
                     sighting: success.sighting.clone(),
@@ -135,11 +138,9 @@ fn credentials_stolen(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
     let sighting = seen.sighting();
     let at = seen.sign_in.at;
     let rented = matches!(seen.class, NetworkClass::Hosting | NetworkClass::Tor);
-    let abroad = seen
-        .network
-        .place
-        .country
-        .is_some_and(|country| seen.class != NetworkClass::Vpn && ground.is_new_country(country, at));
+    let abroad = seen.network.place.country.is_some_and(|country| {
+        seen.class != NetworkClass::Vpn && ground.is_new_country(country, at)
+    });
     let new = ground.is_new_network(&sighting) || seen.class == NetworkClass::Tor;
     if new && (rented || abroad) {
         let what = format!(

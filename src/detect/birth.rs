@@ -6,9 +6,7 @@
 //! before the thief's or after it.
 
 use super::{Ground, Seen, catalogue, raise};
-use crate::model::{
-    Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits,
-};
+use crate::model::{Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits};
 
 /// An address that the user was at before is one of theirs. Records may be an
 /// hour late, so only what is older than two counts, as with habits.

@@ -5,9 +5,7 @@
 use jiff::Timestamp;
 
 use super::{Seen, SignalSpec};
-use crate::model::{
-    Evidence, Footprint, RecordId, Sighting, Signal, SignalName, Traits,
-};
+use crate::model::{Evidence, Footprint, RecordId, Sighting, Signal, SignalName, Traits};
 
 /// A remembered footprint and the event, put in the order of event time.
 pub(super) struct Pair<'a> {
@@ -85,6 +83,15 @@ impl<'a> Pair<'a> {
             }
         });
         before.into_iter().chain(after)
+    }
+
+    /// Two footprints, the first before the second.
+    pub(super) fn between(earlier: &'a Footprint, later: &'a Footprint) -> Self {
+        Self {
+            earlier: End::of_footprint(earlier, earlier.last),
+            later: End::of_footprint(later, later.first),
+            record: &later.last_record,
+        }
     }
 
     pub(super) fn seconds(&self) -> i64 {

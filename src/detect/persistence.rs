@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::{Ground, Seen, apps, catalogue, raise};
 use crate::detect::SignalSpec;
 use crate::model::{
-    AuditKind, Change, DirectoryAudit, Evidence, Family, NetworkClass, Parameter,
-    RecordId, Sighting, Signal, SignalName, Thing, Traits, hash_of,
+    AuditKind, Change, DirectoryAudit, Evidence, Family, NetworkClass, Parameter, RecordId,
+    Sighting, Signal, SignalName, Thing, Traits, hash_of,
 };
 
 /// What is kept of a change.
@@ -23,7 +23,12 @@ pub(super) fn change(audit: &DirectoryAudit) -> Change {
         _ => None,
     };
     let named = audit.targets.iter().find(|target| {
-        let is = |kind: &str| target.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case(kind));
+        let is = |kind: &str| {
+            target
+                .kind
+                .as_deref()
+                .is_some_and(|k| k.eq_ignore_ascii_case(kind))
+        };
         kind.is_some_and(is)
     });
     Change {
@@ -43,11 +48,7 @@ pub(super) fn consented(change: &Change) -> Option<u64> {
 }
 
 /// A change has come: was there a sign-in it goes with?
-pub(super) fn of_change(
-    audit: &DirectoryAudit,
-    ground: &Ground<'_>,
-    signals: &mut Vec<Signal>,
-) {
+pub(super) fn of_change(audit: &DirectoryAudit, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     if !audit.succeeded {
         return;
     }
@@ -99,8 +100,8 @@ fn beside(
     // Positive where the change came after the sign-in.
     let after = change.at.duration_since(sighting.at).as_secs();
     let strange = !traits.has(Traits::MANAGED) && ground.is_new_network(sighting);
-    let around = -ground.get(Parameter::SecurityInfoBefore)
-        ..=ground.get(Parameter::SecurityInfoAfter);
+    let around =
+        -ground.get(Parameter::SecurityInfoBefore)..=ground.get(Parameter::SecurityInfoAfter);
     let by_code = traits.has(Traits::DEVICE_CODE);
     let within = |parameter| (0..=ground.get(parameter)).contains(&after);
     match change.kind {
@@ -159,17 +160,19 @@ pub(super) fn of_risk(risk: &Signal, ground: &Ground<'_>, signals: &mut Vec<Sign
 
 fn device_after_risk(change: &Change, risk: &Signal) -> Signal {
     let what = format!("a device was registered after {}", risk.name);
-    signal_of(&catalogue::DEVICE_AFTER_RISK, change.at, &change.record, &what, change, None)
+    signal_of(
+        &catalogue::DEVICE_AFTER_RISK,
+        change.at,
+        &change.record,
+        &what,
+        change,
+        None,
+    )
 }
 
 /// An application that nobody in the tenant knew comes from a rented network
 /// soon after the user consented to it.
-fn consented_app(
-    change: &Change,
-    seen: &Seen<'_>,
-    ground: &Ground<'_>,
-    signals: &mut Vec<Signal>,
-) {
+fn consented_app(change: &Change, seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let Some(app) = consented(change) else { return };
     let of_app = |name: &Option<Box<str>>| name.as_deref().map(hash_of) == Some(app);
     let ours = of_app(&seen.sign_in.app.name) || of_app(&seen.sign_in.app.id);
@@ -177,14 +180,23 @@ fn consented_app(
     if ours
         && seen.class.is_anonymous()
         && (0..=ground.get(Parameter::ConsentWindow)).contains(&after)
-        && !ground.around.was_used_before(Thing::Consented(app), change.at)
+        && !ground
+            .around
+            .was_used_before(Thing::Consented(app), change.at)
     {
         let what = "an application nobody here knew, consented to";
         let sighting = seen.sighting();
         let spec = &catalogue::CONSENT_TO_MAIL;
         raise(
             signals,
-            signal_of(spec, seen.sign_in.at, &seen.sign_in.record, what, change, Some(&sighting)),
+            signal_of(
+                spec,
+                seen.sign_in.at,
+                &seen.sign_in.record,
+                what,
+                change,
+                Some(&sighting),
+            ),
         );
     }
 }
@@ -204,7 +216,14 @@ fn raise_change(
     };
     raise(
         signals,
-        signal_of(spec, change.at, &change.record, what, change, Some(sighting)),
+        signal_of(
+            spec,
+            change.at,
+            &change.record,
+            what,
+            change,
+            Some(sighting),
+        ),
     );
 }
 

@@ -98,13 +98,19 @@ pub(super) fn of_session(
     };
     if either.has(Traits::DEVICE_CODE) {
         let evidence = moved("a device code session on two networks");
-        raise(signals, pair.signal(&catalogue::DEVICE_CODE_TWO_PLACES, evidence));
+        raise(
+            signals,
+            pair.signal(&catalogue::DEVICE_CODE_TWO_PLACES, evidence),
+        );
     }
     let both = pair.earlier.traits.has(Traits::CLI) && pair.later.traits.has(Traits::CLI);
     let redemption = ground.get(Parameter::RedemptionMin)..=ground.get(Parameter::RedemptionMax);
     if both && redemption.contains(&pair.seconds()) {
         let evidence = moved("a command line's code redeemed again");
-        raise(signals, pair.signal(&catalogue::CLI_REDEEMED_ELSEWHERE, evidence));
+        raise(
+            signals,
+            pair.signal(&catalogue::CLI_REDEEMED_ELSEWHERE, evidence),
+        );
     }
 }
 

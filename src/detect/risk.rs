@@ -32,11 +32,7 @@ const WEAK: [&str; 5] = [
     "generic",
 ];
 
-pub(super) fn detect(
-    detection: &RiskDetection,
-    ground: &Ground<'_>,
-    signals: &mut Vec<Signal>,
-) {
+pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let memory = ground.memory;
     if detection.state.settled()
         || memory.is_settled(&detection.detection)
@@ -49,9 +45,8 @@ pub(super) fn detect(
         return;
     }
     let sighting = joined.and_then(|sign_in| {
-        let covers = |f: &&Footprint| {
-            (f.first.as_second()..=f.last.as_second()).contains(&sign_in.second)
-        };
+        let covers =
+            |f: &&Footprint| (f.first.as_second()..=f.last.as_second()).contains(&sign_in.second);
         let covering = || memory.footprints.iter().filter(covers);
         let address = detection.network.address.map(crate::model::Prefix::of);
         let there = |f: &&Footprint| address.is_some() && f.prefix == address;

@@ -80,7 +80,10 @@ fn networks(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: 
         };
         raise(signals, pair.signal(spec, divergence()));
     } else if !carried && pair.asns_differ() && is_apart(pair, ground) {
-        raise(signals, pair.signal(&catalogue::SESSION_TWO_ASNS, divergence()));
+        raise(
+            signals,
+            pair.signal(&catalogue::SESSION_TWO_ASNS, divergence()),
+        );
     }
     if !carried
         && to.class != NetworkClass::Vpn
@@ -274,9 +277,12 @@ mod tests {
 
     #[test]
     fn two_ordinary_networks_are_weaker_evidence() {
-        let mut story = Story::new();
+        let mut story = Story::of_known(PARIS);
         story.sign_in(0, PARIS).session("s1");
-        let mut step = story.sign_in(1800, PARIS_MOBILE).session("s1");
+        let mut step = story
+            .sign_in(1800, PARIS_MOBILE)
+            .session("s1")
+            .non_interactive();
         assert_eq!(step.names(), ["session_two_asns"]);
     }
 

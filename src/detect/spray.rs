@@ -19,7 +19,10 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
         return;
     }
     if let Some(spray) = spray {
-        let what = format!("{} users failed from the address, then this one got in", spray.users);
+        let what = format!(
+            "{} users failed from the address, then this one got in",
+            spray.users
+        );
         signals.push(seen.method(&catalogue::SPRAY_SUCCESS, &what));
     }
     if let Some(probes) = probes {

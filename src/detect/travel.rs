@@ -8,7 +8,7 @@
 //! not that somebody flew.
 
 use super::{End, Ground, Pair, Seen, catalogue, client, raise};
-use crate::model::{Evidence, GeoPoint, NetworkClass, Parameter, Prefix, Signal};
+use crate::model::{Evidence, Footprint, GeoPoint, NetworkClass, Parameter, Signal, SignalName};
 
 /// The least time that a speed is computed over (signals.md: max(Δt, 60 s)).
 const SECONDS_MIN: f64 = 60.0;
@@ -16,10 +16,10 @@ const SECONDS_MIN: f64 = 60.0;
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
 /// A journey that cannot have been.
-struct Journey {
+struct Journey<'a> {
     kmh: i64,
-    /// The network it came from, or went on to: where a way back would lead.
-    home: Option<Prefix>,
+    /// The other end, where the event is one.
+    other: &'a Footprint,
     /// Whether the event is where it ends.
     arrives: bool,
     signal: Signal,
@@ -29,40 +29,86 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     if usable_point(&seen.network.place).is_none() || seen.class.is_neutral() {
         return;
     }
-    let mut found: Vec<Journey> = ground
-        .memory
-        .footprints
-        .iter()
-        .filter(|footprint| !seen.is_like(footprint))
-        .flat_map(|footprint| Pair::of(seen, footprint))
-        .filter_map(|pair| judge(&pair, ground, seen))
-        .collect();
+    let mut found: Vec<Journey<'_>> = Vec::new();
+    for footprint in &ground.memory.footprints {
+        if seen.is_like(footprint) {
+            continue;
+        }
+        for pair in Pair::of(seen, footprint) {
+            if let Some((kmh, signal)) = judge(&pair, ground) {
+                found.push(Journey {
+                    kmh,
+                    other: footprint,
+                    arrives: signal.record == seen.sign_in.record,
+                    signal,
+                });
+            }
+        }
+    }
     // Of several earlier ends the fastest journey is the clearest evidence;
     // `raise` keeps the first of an identity.
     found.sort_by_key(|journey| -journey.kmh);
-    there_and_back(&found, signals);
+    there_and_back(seen, &found, ground, signals);
     for journey in found {
         raise(signals, journey.signal);
     }
 }
 
-/// Impossible to here, and impossible from here back to the same network: the
-/// user never left.
-fn there_and_back(found: &[Journey], signals: &mut Vec<Signal>) {
-    let back = found.iter().filter(|journey| !journey.arrives).find(|back| {
-        let there = |journey: &&Journey| journey.arrives && journey.home == back.home;
-        back.home.is_some() && found.iter().any(|journey| there(&journey))
-    });
-    if let Some(back) = back {
-        let spec = &catalogue::TRAVEL_THERE_AND_BACK;
-        let mut signal = back.signal.clone();
-        signal.name = crate::model::SignalName::new(spec.name);
-        signal.family = spec.family;
-        raise(signals, signal);
+/// Impossible to somewhere and impossible back to the same network: the user
+/// never left. The event may be any of the three.
+fn there_and_back(
+    seen: &Seen<'_>,
+    found: &[Journey<'_>],
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    for journey in found {
+        // The event is far away, between two visits of one place.
+        let back = found.iter().find(|back| {
+            journey.arrives && !back.arrives && back.other.prefix == journey.other.prefix
+        });
+        if let Some(back) = back {
+            return raise(signals, returned(&back.signal));
+        }
+        // The event is one of the visits, and the other is remembered.
+        let far = journey.other;
+        for visit in &ground.memory.footprints {
+            if visit.prefix != seen.prefix {
+                continue;
+            }
+            let completes = if journey.arrives {
+                visit.last < far.first
+            } else {
+                visit.first > far.last
+            };
+            let (earlier, later) = if journey.arrives {
+                (visit, far)
+            } else {
+                (far, visit)
+            };
+            if completes && let Some((_, signal)) = judge(&Pair::between(earlier, later), ground) {
+                // Dated by the last of the three.
+                let last = if journey.arrives {
+                    &journey.signal
+                } else {
+                    &signal
+                };
+                return raise(signals, returned(last));
+            }
+        }
     }
 }
 
-fn judge(pair: &Pair<'_>, ground: &Ground<'_>, seen: &Seen<'_>) -> Option<Journey> {
+fn returned(last: &Signal) -> Signal {
+    let spec = &catalogue::TRAVEL_THERE_AND_BACK;
+    Signal {
+        name: SignalName::new(spec.name),
+        family: spec.family,
+        ..last.clone()
+    }
+}
+
+fn judge(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(i64, Signal)> {
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let seconds = pair.seconds();
     let departs_from_a_user = from.class == NetworkClass::Ordinary;
@@ -86,19 +132,16 @@ fn judge(pair: &Pair<'_>, ground: &Ground<'_>, seen: &Seen<'_>) -> Option<Journe
         return None;
     }
     let km = great_circle_km(usable_point(&from.place)?, usable_point(&to.place)?);
-    let arrives = pair.record == &seen.sign_in.record;
     let evidence = Evidence::Travel {
         from: from.clone(),
         to: to.clone(),
         km,
         kmh,
     };
-    Some(Journey {
-        kmh: kmh as i64,
-        home: if arrives { from.prefix } else { to.prefix },
-        arrives,
-        signal: pair.signal(&catalogue::IMPOSSIBLE_TRAVEL, evidence),
-    })
+    Some((
+        kmh as i64,
+        pair.signal(&catalogue::IMPOSSIBLE_TRAVEL, evidence),
+    ))
 }
 
 /// The speed in km/h, after the error radii, where it is an impossible one.

@@ -76,12 +76,22 @@ fn sign_in(seconds: i64, place: u8, session: u8, interactive: bool) -> Event {
         session: Some(SessionId::new(format!("session-{session}"))),
         interactive,
         network: network(place),
+        user_agent: Some("Mozilla/5.0 (Windows NT 10.0) Chrome/128.0.0.0 Edg/128.0".into()),
         ..SignIn::new(
             RecordId::new(format!("s{seconds}-{place}-{session}-{interactive}")),
             at(seconds),
             ana(),
         )
     }))
+}
+
+/// The same person at home, by another browser in the same session.
+fn client_changed(seconds: i64, session: u8) -> Event {
+    let Event::SignIn(mut event) = sign_in(seconds, 0, session, false) else {
+        unreachable!("a sign-in is one")
+    };
+    event.user_agent = Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0".into());
+    Event::SignIn(event)
 }
 
 fn risk(seconds: i64, risk_type: &str) -> Event {
@@ -225,14 +235,14 @@ fn a_weak_signal_after_an_incident_does_not_make_it_forgotten() {
     let events = [
         sign_in(0, 0, 1, true),
         sign_in(1_800, 3, 1, false),
-        // A day later the phone roams, which calls for nothing.
+        // A day later the client changes, which calls for nothing.
         sign_in(2 * day, 0, 2, true),
-        sign_in(2 * day + 60, 1, 2, false),
+        client_changed(2 * day + 60, 2),
         // Late: more of the theft that was answered two days ago.
         sign_in(1_860, 3, 1, false),
     ];
     let (memory, steps) = run(&events);
-    assert!(!steps[3].signals.is_empty(), "the phone was noticed");
+    assert!(!steps[3].signals.is_empty(), "the change was noticed");
     assert!(!steps[4].signals.is_empty(), "the late record was noticed");
     let decisions = decisions(&steps);
     assert_eq!(decisions.len(), 1, "nothing is done twice");

@@ -71,7 +71,10 @@ impl Days {
             };
             return true;
         }
-        let Some(bit) = u32::try_from(-ahead).ok().and_then(|back| 1_u64.checked_shl(back)) else {
+        let Some(bit) = u32::try_from(-ahead)
+            .ok()
+            .and_then(|back| 1_u64.checked_shl(back))
+        else {
             return false;
         };
         let new = self.bits & bit == 0;
@@ -209,8 +212,13 @@ impl Habits {
         if self.known.len() <= HABITS_MAX {
             return;
         }
-        let oldest = (0..self.known.len())
-            .min_by_key(|&i| (self.known[i].1.latest, self.known[i].1.len(), self.known[i].0));
+        let oldest = (0..self.known.len()).min_by_key(|&i| {
+            (
+                self.known[i].1.latest,
+                self.known[i].1.len(),
+                self.known[i].0,
+            )
+        });
         if let Some(oldest) = oldest {
             self.known.remove(oldest);
         }

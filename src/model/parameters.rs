@@ -214,7 +214,10 @@ mod tests {
         for (i, parameter) in Parameter::ALL.iter().enumerate() {
             let spec = parameter.spec();
             assert!((spec.min..=spec.max).contains(&spec.default), "{spec:?}");
-            assert!(!spec.source.is_empty() && !spec.summary.is_empty(), "{spec:?}");
+            assert!(
+                !spec.source.is_empty() && !spec.summary.is_empty(),
+                "{spec:?}"
+            );
             assert!(
                 Parameter::ALL[i + 1..].iter().all(|other| {
                     (other.spec().group, other.spec().name) != (spec.group, spec.name)

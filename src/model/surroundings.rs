@@ -296,7 +296,11 @@ impl Surroundings {
                 None => self.entries.remove(&thing),
             };
         }
-        self.addresses = self.entries.keys().filter(|thing| is_address(thing)).count();
+        self.addresses = self
+            .entries
+            .keys()
+            .filter(|thing| is_address(thing))
+            .count();
     }
 
     /// How many things, and how many addresses, are remembered.
@@ -378,7 +382,10 @@ mod tests {
         }
         assert!(!around.is_common(thing, at(3600), &parameters), "today");
         assert!(around.is_common(thing, at(2 * DAY), &parameters));
-        assert!(!around.is_common(thing, at(62 * DAY), &parameters), "forgotten");
+        assert!(
+            !around.is_common(thing, at(62 * DAY), &parameters),
+            "forgotten"
+        );
         assert!(!around.is_common(Thing::Asn(1), at(2 * DAY), &parameters));
     }
 
@@ -396,7 +403,12 @@ mod tests {
     fn a_spray_is_more_than_thirty_users_within_five_minutes() {
         let parameters = Parameters::default();
         let address: IpAddr = "192.0.2.1".parse().unwrap();
-        for (users, spacing, found) in [(30, 1, false), (31, 1, true), (31, 10, true), (31, 11, false)] {
+        for (users, spacing, found) in [
+            (30, 1, false),
+            (31, 1, true),
+            (31, 10, true),
+            (31, 11, false),
+        ] {
             let mut around = Surroundings::default();
             for n in 0..users {
                 around.failed(address, &user(n), at(n as i64 * spacing), false);
@@ -415,7 +427,8 @@ mod tests {
     fn probing_is_mostly_disabled_accounts_and_few_good_users() {
         let parameters = Parameters::default();
         let address: IpAddr = "2001:db8::1".parse().unwrap();
-        for (disabled, good, found) in [(1, 1, true), (1, 2, false), (0, 0, false), (60, 50, false)] {
+        for (disabled, good, found) in [(1, 1, true), (1, 2, false), (0, 0, false), (60, 50, false)]
+        {
             let mut around = Surroundings::default();
             for n in 0..disabled {
                 around.failed(address, &user(n), at(0), true);
@@ -467,14 +480,22 @@ mod tests {
         }
         around.used(Thing::Asn(1), &user(1), at(0));
         around.settle();
-        around.failed(address(ADDRESSES_MAX), &user(1), at(ADDRESSES_MAX as i64), false);
+        around.failed(
+            address(ADDRESSES_MAX),
+            &user(1),
+            at(ADDRESSES_MAX as i64),
+            false,
+        );
         assert_eq!(
             around.len(),
             (1, ADDRESSES_MAX - ADDRESSES_MAX / DROPPED_AT_ONCE + 1)
         );
         assert!(around.address(address(0)).is_none());
         assert!(around.address(address(ADDRESSES_MAX)).is_some());
-        let forgotten = around.changes().filter(|(_, entry)| entry.is_none()).count();
+        let forgotten = around
+            .changes()
+            .filter(|(_, entry)| entry.is_none())
+            .count();
         assert_eq!(forgotten, ADDRESSES_MAX / DROPPED_AT_ONCE);
     }
 }

@@ -16,9 +16,7 @@ use super::yaml::{self, Node, Value};
 use super::{
     Ask, Guard, KnownSignal, Policy, PolicySet, Rung, Scope, Source, UserList, Weight, tuning,
 };
-use crate::model::{
-    ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName, limits,
-};
+use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName, limits};
 
 /// Signals in one policy.
 const SIGNALS_MAX: usize = 200;

@@ -154,5 +154,3 @@ impl Ask {
 mod compile_tests;
 #[cfg(test)]
 mod fixtures;
-#[cfg(test)]
-mod shipped_tests;

@@ -129,10 +129,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_what_was_meant() {
         for (text, expected) in [
-            ("impossible_travel: { distance: 500 }", "written like `500 km`"),
-            ("impossible_travel: { distance: 5 km }", "expected 50 km to 20000 km"),
+            (
+                "impossible_travel: { distance: 500 }",
+                "written like `500 km`",
+            ),
+            (
+                "impossible_travel: { distance: 5 km }",
+                "expected 50 km to 20000 km",
+            ),
             ("impossible_travel: { distanse: 500 km }", "distance"),
-            ("imposible_travel: { distance: 500 km }", "impossible_travel"),
+            (
+                "imposible_travel: { distance: 500 km }",
+                "impossible_travel",
+            ),
             ("learning: { period: 14 }", "written like `14d`"),
             ("mfa_fatigue: { window: 10 }", "expected a duration"),
             ("mfa_fatigue: { denials: 2.5 }", "whole number"),

@@ -31,8 +31,8 @@ pub use self::error::{JudgeError, StoreError};
 use self::sqlite::Database;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Signal, Surroundings, Thing,
-    UserId, UserMemory, UserRef,
+    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Signal, Surroundings,
+    Thing, UserId, UserMemory, UserRef,
 };
 
 /// How far a partition has been read and committed.

@@ -2,28 +2,38 @@
 
 use jiff::Timestamp;
 
-use super::fixtures::{signal, user};
-use super::{KnownSignal, PolicySet, evaluate, explain, fixtures, shipped};
-use crate::model::{Effect, Family, Mode, PolicyVerdict, UserRef};
+use super::known_signals;
+use crate::model::{
+    Effect, Evidence, Family, Mode, PolicyVerdict, RecordId, Signal, SignalName, UserId, UserRef,
+};
+use crate::policy::{PolicySet, evaluate, explain, shipped};
 
-/// Every signal that the shipped policies may weigh. That it is what the
-/// detectors raise is a test of `ruleset`, where both are known.
-fn known() -> Vec<KnownSignal> {
-    let mut known = fixtures::known();
-    for (family, names) in [
-        (Family::Aitm, &["kit_user_agent", "script_user_agent"][..]),
-        (
-            Family::Protocol,
-            &["device_code", "device_code_broker", "ropc"][..],
-        ),
-    ] {
-        known.extend(names.iter().map(|name| KnownSignal { name, family }));
+/// Its family and evidence do not matter here: a policy takes the family from
+/// what it was compiled with.
+fn signal(name: &str, second: i64) -> Signal {
+    Signal {
+        name: SignalName::new(name),
+        family: Family::Behaviour,
+        at: Timestamp::from_second(second).unwrap(),
+        record: RecordId::new(format!("{name}@{second}")),
+        evidence: Evidence::Change {
+            what: "any".into(),
+            subject: None,
+            sighting: None,
+        },
     }
-    known
+}
+
+fn user() -> UserRef {
+    UserRef {
+        id: UserId::new("6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a11"),
+        principal_name: "alice@contoso.example".into(),
+        guest: false,
+    }
 }
 
 fn set() -> PolicySet {
-    PolicySet::compile(shipped(), &known()).unwrap_or_else(|errors| panic!("{errors}"))
+    PolicySet::compile(shipped(), &known_signals()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn judge(policy: &str, names: &[&str]) -> PolicyVerdict {
@@ -156,17 +166,28 @@ fn each_policy_does_what_its_comments_promise() {
 }
 
 #[test]
-fn one_family_alone_never_acts() {
-    let known = known();
+fn one_family_alone_never_acts_unless_it_is_decisive() {
+    // Of these a human, or nobody but a thief, has made sure (signals.md,
+    // "Independent evidence").
+    let decisive = ["risk.adminConfirmedUserCompromised", "prt_by_device_code"];
+    let known = known_signals();
     for family in known.iter().map(|k| k.family) {
         let names: Vec<&str> = known
             .iter()
-            .filter(|k| k.family == family)
+            .filter(|k| k.family == family && !decisive.contains(&k.name))
             .map(|k| k.name)
             .collect();
         for policy in ["stolen-session", "risky-network", "identity-protection"] {
             assert_ne!(judge(policy, &names).effect, Some(Effect::Act), "{names:?}");
         }
+    }
+}
+
+#[test]
+fn a_decisive_signal_acts_alone() {
+    for name in ["risk.adminConfirmedUserCompromised", "prt_by_device_code"] {
+        let verdict = judge("stolen-session", &[name]);
+        assert_eq!(verdict.effect, Some(Effect::Act), "{name}");
     }
 }
 
