@@ -326,4 +326,6 @@ fn raise(signals: &mut Vec<Signal>, signal: Signal) {
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod testing;
