@@ -11,8 +11,8 @@ use anyhow::{Context as _, bail};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
-use crate::detect::intel::{self, Corporate, Dated, ExitHistory, GeoDatabase, Intel, ListName};
 use crate::ingest::eventhub::EventHubsConfig;
+pub use crate::intel_files::IntelConfig;
 use crate::respond::credential::CredentialConfig;
 use crate::telemetry::LogFormat;
 
@@ -57,8 +57,8 @@ pub struct GraphConfig {
     pub endpoint: String,
     /// The token endpoint of another cloud, e.g. `https://login.microsoftonline.us`.
     pub authority: Option<String>,
-    /// Further certificate authorities (PEM) to trust for Graph and the token
-    /// endpoint, e.g. of a proxy that inspects TLS.
+    /// Further certificate authorities (PEM) to trust for Graph, the token
+    /// endpoint and lists, e.g. of a proxy that inspects TLS.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -70,144 +70,6 @@ impl Default for GraphConfig {
             ca_file: None,
         }
     }
-}
-
-/// Files of intelligence; a list that is not named is unknown, and its
-/// detectors stay silent.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, clap::Args)]
-#[serde(deny_unknown_fields, default)]
-pub struct IntelConfig {
-    /// Addresses of Tor exits, one a line or a CSV column.
-    #[arg(long, value_name = "FILE")]
-    pub tor_exits: Option<PathBuf>,
-    /// Autonomous systems of hosting providers, one a line or the first CSV column.
-    #[arg(long, value_name = "FILE")]
-    pub hosting_asns: Option<PathBuf>,
-    /// Autonomous systems of commercial VPNs.
-    #[arg(long, value_name = "FILE")]
-    pub vpn_asns: Option<PathBuf>,
-    /// Egress ranges of relays such as iCloud Private Relay, one a line or the
-    /// first CSV column.
-    #[arg(long, value_name = "FILE")]
-    pub relay_ranges: Option<PathBuf>,
-    /// Egress ranges of clouds.
-    #[arg(long, value_name = "FILE")]
-    pub cloud_ranges: Option<PathBuf>,
-    /// A City database in MMDB format.
-    #[arg(long, value_name = "FILE")]
-    pub geo_city: Option<PathBuf>,
-    /// An ASN database in MMDB format.
-    #[arg(long, value_name = "FILE")]
-    pub geo_asn: Option<PathBuf>,
-    /// The tenant's own egress, such as 192.0.2.0/24; may be repeated.
-    #[arg(long = "corporate-range", value_name = "RANGE")]
-    pub corporate_ranges: Vec<String>,
-    /// The tenant's own autonomous system; may be repeated.
-    #[arg(long = "corporate-asn", value_name = "ASN")]
-    pub corporate_asns: Vec<u32>,
-}
-
-impl IntelConfig {
-    /// Reads the lists that are named.
-    ///
-    /// # Errors
-    /// A file that cannot be read, a line that does not read, a database that
-    /// is unsound, or a list with nothing in it: an empty list would mean
-    /// "nobody", which is never true.
-    pub fn load(&self) -> anyhow::Result<Intel> {
-        let exits = read_list(self.tor_exits.as_deref(), |bytes| {
-            Ok(intel::parse_addresses(&text(bytes)?)?)
-        })?;
-        let asns = |path: &Option<PathBuf>| {
-            read_list(path.as_deref(), |bytes| {
-                Ok(intel::parse_asns(&text(bytes)?)?)
-            })
-        };
-        let ranges = |path: &Option<PathBuf>| {
-            read_list(path.as_deref(), |bytes| {
-                Ok(intel::parse_ranges(&text(bytes)?)?)
-            })
-        };
-        let geo = |path: &Option<PathBuf>| {
-            read_list(path.as_deref(), |bytes| Ok(GeoDatabase::read(bytes)?))
-        };
-        let intel = Intel {
-            tor_exits: exits.map(|exits| ExitHistory::timeless(&exits)),
-            hosting_asns: asns(&self.hosting_asns)?.map(Dated::timeless),
-            vpn_asns: asns(&self.vpn_asns)?.map(Dated::timeless),
-            relay_ranges: ranges(&self.relay_ranges)?.map(Dated::timeless),
-            cloud_ranges: ranges(&self.cloud_ranges)?.map(Dated::timeless),
-            corporate: self.corporate()?,
-            geo_city: geo(&self.geo_city)?.map(Dated::timeless),
-            geo_asn: geo(&self.geo_asn)?.map(Dated::timeless),
-        };
-        for name in ListName::ALL {
-            if intel.status(name).is_some_and(|list| list.entries == 0) {
-                bail!("intel.{name}: the list holds nothing");
-            }
-        }
-        Ok(intel)
-    }
-
-    /// Whether nothing at all is named.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            tor_exits,
-            hosting_asns,
-            vpn_asns,
-            relay_ranges,
-            cloud_ranges,
-            geo_city,
-            geo_asn,
-            corporate_ranges,
-            corporate_asns,
-        } = self;
-        let files = [
-            tor_exits,
-            hosting_asns,
-            vpn_asns,
-            relay_ranges,
-            cloud_ranges,
-            geo_city,
-            geo_asn,
-        ];
-        files.iter().all(|file| file.is_none())
-            && corporate_ranges.is_empty()
-            && corporate_asns.is_empty()
-    }
-
-    fn corporate(&self) -> anyhow::Result<Corporate> {
-        let ranges = self
-            .corporate_ranges
-            .iter()
-            .map(|text| {
-                intel::parse_prefix(text).with_context(|| {
-                    format!(
-                        "intel.corporate_ranges: saw {text:?}, expected a range such as 192.0.2.0/24"
-                    )
-                })
-            })
-            .collect::<anyhow::Result<_>>()?;
-        Ok(Corporate {
-            ranges,
-            asns: self.corporate_asns.iter().copied().collect(),
-        })
-    }
-}
-
-fn text(bytes: Vec<u8>) -> anyhow::Result<String> {
-    String::from_utf8(bytes).context("it is not UTF-8 text")
-}
-
-fn read_list<T>(
-    path: Option<&Path>,
-    parse: impl Fn(Vec<u8>) -> anyhow::Result<T>,
-) -> anyhow::Result<Option<T>> {
-    let Some(path) = path else { return Ok(None) };
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("intelligence list {} cannot be read", path.display()))?;
-    let list = parse(bytes).with_context(|| format!("intelligence list {}", path.display()))?;
-    Ok(Some(list))
 }
 
 /// Where health and metrics are served.
@@ -303,6 +165,7 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
+        self.intel.check()?;
         if self.tenant.trim().is_empty() {
             bail!("tenant is empty; expected the tenant's id (a GUID) or a domain name of it");
         }
@@ -383,70 +246,6 @@ mod tests {
             (config.log.level.as_str(), config.state.as_path()),
             ("debug", Path::new("/tmp/e"))
         );
-    }
-
-    #[test]
-    fn an_empty_a_damaged_and_a_missing_list_are_refused_by_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = directory.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            Some(path)
-        };
-        let load = |config: IntelConfig| format!("{:#}", config.load().unwrap_err());
-        let error = load(IntelConfig {
-            relay_ranges: file("empty.csv", "# nothing\n"),
-            ..IntelConfig::default()
-        });
-        assert!(
-            error.contains("relay_ranges") && error.contains("nothing"),
-            "{error}"
-        );
-        let error = load(IntelConfig {
-            geo_city: file("city.mmdb", "<html>"),
-            ..IntelConfig::default()
-        });
-        assert!(error.contains("city.mmdb"), "{error}");
-        let error = load(IntelConfig {
-            vpn_asns: Some(directory.path().join("gone.txt")),
-            ..IntelConfig::default()
-        });
-        assert!(error.contains("gone.txt"), "{error}");
-        let error = load(IntelConfig {
-            corporate_ranges: vec!["192.0.2.0/33".to_owned()],
-            ..IntelConfig::default()
-        });
-        assert!(error.contains("corporate_ranges"), "{error}");
-    }
-
-    /// Published lists and MaxMind's test databases, which this repository
-    /// does not hold.
-    #[test]
-    fn published_lists_read_where_they_are_at_hand() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/intel");
-        if !folder.is_dir() {
-            println!("skipped: no published lists at {}", folder.display());
-            return;
-        }
-        let file = |name: &str| Some(folder.join(name));
-        let intel = IntelConfig {
-            tor_exits: file("tor/tor-exits-2026-08-22.csv"),
-            hosting_asns: file("asn/x4b-datacenter-ASN.txt"),
-            vpn_asns: file("asn/x4b-vpn-ASN.txt"),
-            geo_city: file("mmdb/GeoLite2-City-Test.mmdb"),
-            geo_asn: file("mmdb/GeoLite2-ASN-Test.mmdb"),
-            ..IntelConfig::default()
-        }
-        .load()
-        .unwrap();
-        let entries = |name| intel.status(name).unwrap().entries;
-        assert_eq!(entries(ListName::TorExits), 1_363 + 914);
-        assert_eq!(entries(ListName::VpnAsns), 15);
-        let at = jiff::Timestamp::UNIX_EPOCH;
-        let address = "89.160.20.128".parse().unwrap();
-        let place = intel.place_of(address, at).unwrap();
-        assert_eq!(place.to_string(), "Linköping (SE)");
-        assert_eq!(intel.asn_of(address, at), Some(29_518));
     }
 
     #[test]

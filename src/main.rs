@@ -10,7 +10,8 @@ use evictd::cli::client::{Client, ClientError, SocketArgs};
 use evictd::cli::output::Format;
 use evictd::cli::{cases, intel, quarantine, replay};
 use evictd::config::Config;
-use evictd::{daemon, ruleset, telemetry};
+use evictd::{daemon, intel_files, ruleset, telemetry};
+use jiff::Timestamp;
 
 /// Evicts stolen Microsoft Entra ID sessions: reads the sign-in stream from
 /// Azure Event Hubs, decides by YAML policies, revokes through Microsoft Graph.
@@ -52,7 +53,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Make the running daemon read policies and lists again, as SIGHUP does.
+    /// Make the running daemon read policies again and refresh its lists, as SIGHUP does.
     Reload,
     /// Show and retry records that could not be decoded.
     #[command(subcommand)]
@@ -151,7 +152,7 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.config)?;
     if args.check {
         let policies = ruleset::load(config.policies.as_deref())?;
-        config.intel.load()?;
+        intel_files::at_hand(&config.intel, &config.state, Timestamp::now())?;
         return evictd::cli::output::print(|out| {
             for warning in &policies.warnings {
                 writeln!(out, "warning: {warning}")?;

@@ -250,6 +250,31 @@ impl Metrics {
         gauge(&self.recorder, "evictd_intel_entries", &[("list", list)])
     }
 
+    /// `evictd_intel_refreshes_total{list,outcome}`; `outcome` is `changed`,
+    /// `unchanged`, `failed`, `refused` or `unkept`.
+    pub fn intel_refreshes(&self, list: &'static str, outcome: &'static str) -> Counter {
+        self.counter(
+            "evictd_intel_refreshes_total",
+            &[("list", list), ("outcome", outcome)],
+        )
+    }
+
+    /// `evictd_intel_as_of_timestamp_seconds{list}`: when a list was last
+    /// known to be true, in seconds after 1970.
+    pub fn intel_as_of(&self, list: &'static str) -> Gauge {
+        gauge(
+            &self.recorder,
+            "evictd_intel_as_of_timestamp_seconds",
+            &[("list", list)],
+        )
+    }
+
+    /// `evictd_intel_stale{list}`: 1 while a configured list is missing or too
+    /// old to say anything.
+    pub fn intel_stale(&self, list: &'static str) -> Gauge {
+        gauge(&self.recorder, "evictd_intel_stale", &[("list", list)])
+    }
+
     fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
         counter(&self.recorder, name, labels)
     }
@@ -280,7 +305,7 @@ fn histogram(
 }
 
 /// The name of every metric.
-pub const METRIC_NAMES: [&str; 27] = {
+pub const METRIC_NAMES: [&str; 30] = {
     let mut names = [""; DESCRIPTIONS.len()];
     let mut i = 0;
     while i < names.len() {
@@ -410,6 +435,21 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'g',
         "evictd_intel_entries",
         "Entries of an intelligence list; 0 means unknown",
+    ),
+    (
+        'c',
+        "evictd_intel_refreshes_total",
+        "Attempts at a newer version of an intelligence list, by outcome",
+    ),
+    (
+        'g',
+        "evictd_intel_as_of_timestamp_seconds",
+        "When an intelligence list was last known to be true",
+    ),
+    (
+        'g',
+        "evictd_intel_stale",
+        "1 while a configured intelligence list is missing or too old to say anything",
     ),
 ];
 

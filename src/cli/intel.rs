@@ -1,6 +1,7 @@
-//! `evictd intel show`: what the lists say of an address, and which of them
-//! says it. Works on the files that the configuration or the flags name, by
-//! the same code that classifies events, without a daemon.
+//! `evictd intel show`: what the lists say of an address, which of them says
+//! it, and how old it is. Works without a daemon and without a network: on the
+//! files that the configuration or the flags name and, for URLs, on what the
+//! daemon has kept in its state directory; by the code that classifies events.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -12,7 +13,8 @@ use serde::Serialize;
 
 use super::output::{self, Format, escape};
 use crate::config::{Config, IntelConfig};
-use crate::detect::intel::{Intel, ListName};
+use crate::detect::intel::{Intel, ListName, ListStatus};
+use crate::intel_files::{AtHand, at_hand};
 use crate::model::{Network, NetworkClass, Place};
 
 /// Commands about intelligence.
@@ -29,7 +31,8 @@ pub enum IntelCommand {
   evictd intel show 2001:db8::1 --tor-exits tor.csv --format json
   evictd intel show 192.0.2.1 --at 2026-11-23T08:00:00Z
 
-With list flags the configuration is not read.")]
+With list flags the configuration is not read, and a list is believed whatever
+its age. A list from a URL is shown as the daemon last fetched it.")]
 pub struct ShowArgs {
     /// The address.
     address: IpAddr,
@@ -71,31 +74,71 @@ struct Known {
 #[derive(Debug, Serialize)]
 struct Answer {
     list: &'static str,
-    /// `None` where the list is not named or too old to say.
+    /// `None` where the list is missing or too old to say.
     says: Option<String>,
     entries: usize,
+    /// A path, or a URL without its keys; `None` where none is configured.
+    source: Option<String>,
+    /// When it was last known to be true; `None` for one given by hand, and
+    /// for one that is not at hand.
+    as_of: Option<Timestamp>,
+    /// Whether it is too old to say anything of that time.
+    stale: bool,
+    /// Why what was kept on disk could not be read.
+    trouble: Option<String>,
+}
+
+/// The lists, and where they come from.
+struct Lists {
+    config: IntelConfig,
+    at_hand: AtHand,
+}
+
+impl Lists {
+    fn answer(&self, name: ListName, network: &Network, at: Timestamp) -> Answer {
+        let intel = &self.at_hand.intel;
+        let status = intel.status(name);
+        Answer {
+            list: name.as_str(),
+            says: says(intel, name, network, at),
+            entries: status.map_or(0, |list| list.entries),
+            source: self.config.source(name).map(ToString::to_string),
+            as_of: status.filter(ListStatus::ages).map(|list| list.as_of),
+            stale: status.is_some_and(|list| list.is_stale(at)),
+            trouble: self.at_hand.trouble(name).map(str::to_owned),
+        }
+    }
 }
 
 /// Runs it.
 ///
 /// # Errors
-/// When the configuration or a list cannot be read.
+/// When the configuration or a file of a list cannot be read.
 pub fn run(command: &IntelCommand) -> anyhow::Result<()> {
     let IntelCommand::Show(args) = command;
-    let intel = if args.intel.is_empty() {
-        Config::load(&args.config)?.intel.load()?
+    let now = Timestamp::now();
+    let lists = if args.intel.is_empty() {
+        let config = Config::load(&args.config)?;
+        Lists {
+            at_hand: at_hand(&config.intel, &config.state, now)?,
+            config: config.intel,
+        }
     } else {
-        args.intel.load()?
+        Lists {
+            at_hand: args.intel.load()?.into(),
+            config: args.intel.clone(),
+        }
     };
-    let at = args.at.unwrap_or_else(Timestamp::now);
-    let known = ask(&intel, args.address.to_canonical(), args.asn, at);
+    let at = args.at.unwrap_or(now);
+    let known = ask(&lists, args.address.to_canonical(), args.asn, at);
     match args.format {
         Format::Json => output::json(&known),
         Format::Text => output::print(|out| print(out, &known)),
     }
 }
 
-fn ask(intel: &Intel, address: IpAddr, asn: Option<u32>, at: Timestamp) -> Known {
+fn ask(lists: &Lists, address: IpAddr, asn: Option<u32>, at: Timestamp) -> Known {
+    let intel = &lists.at_hand.intel;
     let asn = asn.or_else(|| intel.asn_of(address, at));
     let network = Network {
         address: Some(address),
@@ -103,16 +146,12 @@ fn ask(intel: &Intel, address: IpAddr, asn: Option<u32>, at: Timestamp) -> Known
         ..Network::default()
     };
     let class = intel.class_of(&network, at);
-    let mut lists: Vec<Answer> = ListName::ALL
+    let mut answers: Vec<Answer> = ListName::ALL
         .into_iter()
-        .map(|name| Answer {
-            list: name.as_str(),
-            says: says(intel, name, &network, at),
-            entries: intel.status(name).map_or(0, |list| list.entries),
-        })
+        .map(|name| lists.answer(name, &network, at))
         .collect();
     let declared = intel.corporate.ranges.len() + intel.corporate.asns.len();
-    lists.push(Answer {
+    answers.push(Answer {
         list: "corporate",
         says: (declared > 0).then(|| {
             let holds = intel.corporate.holds(network.address, asn);
@@ -124,6 +163,10 @@ fn ask(intel: &Intel, address: IpAddr, asn: Option<u32>, at: Timestamp) -> Known
             }
         }),
         entries: declared,
+        source: None,
+        as_of: None,
+        stale: false,
+        trouble: None,
     });
     Known {
         address,
@@ -132,7 +175,7 @@ fn ask(intel: &Intel, address: IpAddr, asn: Option<u32>, at: Timestamp) -> Known
         asn,
         place: intel.place_of(address, at),
         neutral: class.is_neutral(),
-        lists,
+        lists: answers,
     }
 }
 
@@ -181,47 +224,78 @@ fn print(out: &mut dyn Write, known: &Known) -> std::io::Result<()> {
     writeln!(out, "; at {}", known.at)?;
     for answer in &known.lists {
         let says = answer.says.as_deref().unwrap_or("unknown");
-        writeln!(
-            out,
-            "    {:<14} {}  ({} entries)",
-            answer.list,
-            escape(says),
-            answer.entries
-        )?;
+        let from = provenance(answer);
+        let (says, from) = (escape(says), escape(&from));
+        writeln!(out, "    {:<14} {says}  ({from})", answer.list)?;
     }
     Ok(())
 }
 
+/// Where an answer comes from and how old it is, or why there is none.
+fn provenance(answer: &Answer) -> String {
+    let mut parts = Vec::new();
+    parts.push(match (&answer.source, answer.entries, &answer.trouble) {
+        (None, 0, _) => "not configured".to_owned(),
+        (Some(_), 0, None) => "never fetched".to_owned(),
+        (_, entries, _) => format!("{entries} entries"),
+    });
+    parts.extend(answer.as_of.map(|as_of| format!("as of {as_of:.0}")));
+    parts.extend(answer.stale.then(|| "stale".to_owned()));
+    parts.extend(answer.source.clone());
+    parts.extend(answer.trouble.clone());
+    parts.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::detect::intel::Dated;
 
     #[test]
-    fn every_list_says_what_it_knows_and_a_missing_one_says_unknown() {
-        let intel = Intel {
-            tor_exits: Some(["192.0.2.1".parse().unwrap()].into()),
-            relay_ranges: Some(Dated::timeless(
-                ["192.0.2.0/24".parse().unwrap()].into_iter().collect(),
-            )),
-            hosting_asns: Some([64500].into()),
-            ..Intel::default()
-        };
+    fn every_list_says_what_it_knows_from_where_and_how_old_it_is() {
         let at = Timestamp::from_second(1_795_507_200).unwrap();
-        let known = ask(&intel, "192.0.2.9".parse().unwrap(), Some(64500), at);
+        let dated = |hours| Dated {
+            as_of: at - SignedDuration::from_hours(hours),
+            stale_after: SignedDuration::from_hours(24),
+            list: Arc::new([64500].into_iter().collect()),
+        };
+        let source = |text: &str| Some(text.parse().unwrap());
+        let lists = Lists {
+            at_hand: AtHand::from(Intel {
+                tor_exits: Some(["192.0.2.1".parse().unwrap()].into()),
+                relay_ranges: Some(Dated::timeless(
+                    ["192.0.2.0/24".parse().unwrap()].into_iter().collect(),
+                )),
+                hosting_asns: Some(dated(1)),
+                vpn_asns: Some(dated(25)),
+                ..Intel::default()
+            }),
+            config: IntelConfig {
+                tor_exits: source("tor.txt"),
+                hosting_asns: source("https://lists.example/asns?key=secret"),
+                vpn_asns: source("/etc/evictd/vpn.txt"),
+                cloud_ranges: source("https://lists.example/ranges"),
+                ..IntelConfig::default()
+            },
+        };
+        let known = ask(&lists, "192.0.2.9".parse().unwrap(), Some(64500), at);
         let mut out = Vec::new();
         print(&mut out, &known).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "192.0.2.9 is relay, neutral, AS64500; at 2026-11-24T08:00:00Z\n\
-             \x20   tor_exits      not listed  (1 entries)\n\
-             \x20   hosting_asns   listed  (1 entries)\n\
-             \x20   vpn_asns       unknown  (0 entries)\n\
+             \x20   tor_exits      not listed  (1 entries, tor.txt)\n\
+             \x20   hosting_asns   listed  (1 entries, as of 2026-11-24T07:00:00Z, https://lists.example/asns?…)\n\
+             \x20   vpn_asns       unknown  (1 entries, as of 2026-11-23T07:00:00Z, stale, /etc/evictd/vpn.txt)\n\
              \x20   relay_ranges   in 192.0.2.0/24  (1 entries)\n\
-             \x20   cloud_ranges   unknown  (0 entries)\n\
-             \x20   geo_city       unknown  (0 entries)\n\
-             \x20   geo_asn        unknown  (0 entries)\n\
-             \x20   corporate      unknown  (0 entries)\n"
+             \x20   cloud_ranges   unknown  (never fetched, https://lists.example/ranges)\n\
+             \x20   geo_city       unknown  (not configured)\n\
+             \x20   geo_asn        unknown  (not configured)\n\
+             \x20   corporate      unknown  (not configured)\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Starts the stages, keeps them, and stops them in order.
 //!
 //! Everything that can fail at start fails before anything is read: policies,
-//! lists, the store, the credential, the ports. Then receivers → pipeline →
+//! lists at hand, the store, the credential, the ports. Then receivers → pipeline →
 //! responder → console run until a signal, or until one of them ends early,
 //! which stops the rest and the process non-zero. Stopping goes the same way,
 //! each stage draining into the next, within 10 s.
@@ -32,6 +32,7 @@ use crate::console::health::{Component, Health};
 use crate::console::pages;
 use crate::ingest::eventhub::{Inlet, LagBoard, receive};
 use crate::ingest::{Source, entra};
+use crate::intel_files::{Fetcher, Refresher, at_hand};
 use crate::model::UserRef;
 use crate::pipeline::{Pipeline, Request};
 use crate::respond::credential::{Authority, Credential};
@@ -68,20 +69,23 @@ struct Stages {
     pipeline: Stage,
     responder: Stage,
     console: Stage,
+    lists: Stage,
 }
 
 impl Daemon {
     /// Starts every stage.
     ///
     /// # Errors
-    /// Whatever is wrong with configuration, policies, lists, store, credential
-    /// or ports, named exactly. What is wrong with the network is not an error:
-    /// the receivers and the responder try for as long as it takes.
+    /// Whatever is wrong with configuration, policies, files of lists, store,
+    /// credential or ports, named exactly. What is wrong with the network is not
+    /// an error: receivers, responder and lists try for as long as it takes.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new()?;
         let health = Arc::new(Health::new(Timestamp::now()));
+        let refresher = refresher(&config, Arc::clone(&metrics))?;
         let serving = Arc::new(Serving::load(
             &config,
+            refresher.nudge(),
             Arc::clone(&health),
             Arc::clone(&metrics),
         )?);
@@ -112,7 +116,9 @@ impl Daemon {
             health,
             serving: Arc::clone(&serving),
         };
-        let stages = parts.spawn(credential, graph, listener, control).await?;
+        let stages = parts
+            .spawn(credential, graph, listener, control, refresher)
+            .await?;
         Ok(Self {
             http: address,
             serving,
@@ -125,10 +131,11 @@ impl Daemon {
         self.http
     }
 
-    /// Reads policies and lists again, as SIGHUP does.
+    /// Reads the policies again and has the lists refreshed, as SIGHUP does.
     ///
     /// # Errors
-    /// When they do not compile; the last good ones go on serving.
+    /// When the policies do not compile; the last good ones go on serving.
+    /// How a list's refresh ends is in its metrics and the log.
     pub fn reload(&self) -> anyhow::Result<()> {
         self.serving.reload()
     }
@@ -140,12 +147,14 @@ impl Daemon {
             pipeline,
             responder,
             console,
+            lists,
         } = &mut self.stages;
         tokio::select! {
             error = receivers.ends_early() => error,
             error = pipeline.ends_early() => error,
             error = responder.ends_early() => error,
             error = console.ends_early() => error,
+            error = lists.ends_early() => error,
         }
     }
 
@@ -172,6 +181,7 @@ impl Stages {
             pipeline,
             responder,
             console,
+            lists,
         } = self;
         let mut outcome = Ok(());
         // The receivers hold the only senders; when they are gone the pipeline
@@ -182,7 +192,9 @@ impl Stages {
         let commit = drain.saturating_sub(began.elapsed()).max(drain / 5);
         outcome = outcome.and(pipeline.stop(commit).await);
         outcome = outcome.and(responder.stop(left()).await);
-        outcome.and(console.stop(left().max(Duration::from_millis(500))).await)
+        outcome = outcome.and(console.stop(left().max(Duration::from_millis(500))).await);
+        // Whatever it is at, it may be cut off: a version is kept whole or not.
+        outcome.and(lists.stop(Duration::from_millis(500)).await)
     }
 }
 
@@ -206,6 +218,7 @@ impl Parts {
         graph: GraphClient,
         listener: TcpListener,
         control: Control,
+        refresher: Refresher,
     ) -> anyhow::Result<Stages> {
         let (out, inbox) = mpsc::channel(INBOX_MESSAGES_MAX);
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
@@ -229,7 +242,7 @@ impl Parts {
         let pipeline = Pipeline {
             store: self.store.clone(),
             policies: self.serving.policies(),
-            intel: self.serving.intel(),
+            intel: refresher.intel(),
             inbox,
             requests,
             wake: Arc::clone(&self.wake),
@@ -256,6 +269,11 @@ impl Parts {
             Ok(())
         });
         let stop = token();
+        let lists = Stage::spawn("lists", stop.clone(), async move {
+            refresher.run(stop).await;
+            Ok(())
+        });
+        let stop = token();
         let console = Stage::spawn(
             "console",
             stop.clone(),
@@ -266,6 +284,7 @@ impl Parts {
             pipeline,
             responder,
             console,
+            lists,
         })
     }
 
@@ -391,6 +410,13 @@ fn report(board: &LagBoard, health: &Health, hubs: usize, now: Timestamp) {
     }
 }
 
+fn refresher(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Refresher> {
+    let now = Timestamp::now();
+    let lists = at_hand(&config.intel, &config.state, now)?;
+    let fetcher = Fetcher::new(config.graph.ca_file.as_deref())?;
+    Ok(Refresher::new(lists, fetcher, metrics, now))
+}
+
 fn credential(config: &Config, http: reqwest::Client) -> anyhow::Result<Arc<Credential>> {
     let host = match &config.graph.authority {
         Some(authority) => Some(authority.parse().context("graph.authority")?),
@@ -462,6 +488,7 @@ mod tests {
             pipeline: stuck("pipeline"),
             responder,
             console: stuck("console"),
+            lists: stuck("lists"),
         };
         let (whole, drain) = (Duration::from_secs(1), Duration::from_millis(500));
         let error = stages.stop(whole, drain).await.unwrap_err();

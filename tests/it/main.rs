@@ -2,6 +2,7 @@
 //!
 //! - `contain`: what happens to a stolen session, in process, on free ports
 //! - `disorder`: redelivered, reordered and late records
+//! - `fresh`: lists that change while the daemon runs
 //! - `faults`: a broken network, a broken Graph, a broken policy
 //! - `process`: a real process, its systemd, its operator, its shell
 //! - `kill`: a real process, killed at any point of the path
@@ -15,6 +16,7 @@
 mod contain;
 mod disorder;
 mod faults;
+mod fresh;
 mod kill;
 mod process;
 mod support;

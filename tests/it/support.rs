@@ -143,6 +143,22 @@ impl House {
             .sum::<f64>() as u64
     }
 
+    /// Waits until the series that begin so sum up to that.
+    pub(crate) async fn wait_for_metric(&self, name: &str, value: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.metric(name).await;
+            if shown == value {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{name} is {shown}, expected {value}"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.daemon.http());
         reqwest::get(url).await.unwrap().text().await.unwrap()

@@ -8,6 +8,7 @@
 //! Invariant: a list that is missing or too old means "unknown", never "no".
 //! Unknown raises nothing.
 
+mod content;
 mod geo;
 mod history;
 mod lists;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::content::{BadList, ListContent};
 pub use self::geo::{GeoAgreement, GeoDatabase, GeoError};
 pub use self::history::{ExitHistory, limits as history_limits};
 pub use self::lists::{

@@ -87,6 +87,11 @@ impl ListStatus {
     pub fn is_stale(&self, at: Timestamp) -> bool {
         at > self.until
     }
+
+    /// Whether it grows stale at all: one given by hand does not.
+    pub fn ages(&self) -> bool {
+        self.until < Timestamp::MAX
+    }
 }
 
 impl Intel {
