@@ -127,6 +127,10 @@ fn remember(memory: &mut UserMemory, event: &Event, look: &Look<'_>) {
         _ => 0,
     };
     memory.mark_judged(event.record(), event.at(), code);
+    let name = &event.user().principal_name;
+    if !name.is_empty() && *name != memory.principal_name {
+        memory.principal_name = name.clone();
+    }
     let traces = look.traces();
     if let Some(footprint) = traces.footprint {
         memory.remember_footprint(footprint);

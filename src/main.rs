@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use evictd::cli::client::{Client, ClientError, SocketArgs};
 use evictd::cli::output::Format;
-use evictd::cli::{cases, intel, quarantine, replay};
+use evictd::cli::{cases, intel, memory, quarantine, replay};
 use evictd::config::Config;
 use evictd::{daemon, intel_files, ruleset, telemetry};
 use jiff::Timestamp;
@@ -58,6 +58,9 @@ enum Command {
     /// Show and retry records that could not be decoded.
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Show what is remembered of a user.
+    #[command(subcommand)]
+    Memory(memory::MemoryCommand),
     /// Show what the lists know of an address, without a daemon.
     #[command(subcommand)]
     Intel(intel::IntelCommand),
@@ -132,6 +135,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status { format } => cases::status(&client, format).await?,
         Command::Reload => client.reload().await?,
         Command::Quarantine(command) => quarantine::run(command, &client).await?,
+        Command::Memory(command) => memory::run(command, &client).await?,
         Command::Intel(command) => intel::run(&command)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "evictd", &mut io::stdout());

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::config::DEFAULT_SOCKET;
 use crate::console::control::{Refusal, Retried, Status};
 use crate::model::CaseView;
-use crate::store::QuarantineRow;
+use crate::store::{KnownUser, QuarantineRow};
 
 /// Longer than the daemon's own limit, so that its answer arrives.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -93,6 +93,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn case(&self, prefix: &str) -> Result<CaseView, ClientError> {
         self.ask(Method::GET, &format!("/v1/cases/{}", segment(prefix)))
+            .await
+    }
+
+    /// What is remembered of a user, by principal name or object id.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn memory(&self, user: &str) -> Result<KnownUser, ClientError> {
+        self.ask(Method::GET, &format!("/v1/memory/{}", segment(user)))
             .await
     }
 

@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod client;
 pub mod intel;
+pub mod memory;
 pub mod output;
 pub mod quarantine;
 pub mod replay;

@@ -26,7 +26,9 @@ use super::listen::Bounded;
 use super::peer::{Peer, Unknown};
 use super::socket;
 use crate::model::{CaseStatus, CaseView};
-use crate::store::{JudgeError, Judgement, OutboxStats, Pause, QuarantineRow, Store, StoreError};
+use crate::store::{
+    JudgeError, Judgement, KnownUser, OutboxStats, Pause, QuarantineRow, Store, StoreError,
+};
 use crate::telemetry::Metrics;
 
 /// A judgement needs no body; nothing here takes one.
@@ -204,6 +206,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/cases/{prefix}", get(case))
         .route("/v1/cases/{prefix}/approve", post(approve))
         .route("/v1/cases/{prefix}/deny", post(deny))
+        .route("/v1/memory/{user}", get(memory))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
         .route("/v1/reload", post(reload))
@@ -314,6 +317,18 @@ impl From<Unknown> for Fault {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, unknown.to_string())
             .hint("Nothing was changed: it is always kept who asked.")
     }
+}
+
+async fn memory(
+    State(served): Shared,
+    Segment(user): Segment<String>,
+) -> Result<Json<KnownUser>, Fault> {
+    let found = served.desk.store.memory_of(user).await?;
+    found.map(Json).ok_or_else(|| {
+        Fault::new(StatusCode::NOT_FOUND, "nothing is remembered of that user").hint(
+            "Ask by principal name or object id; a user is known from their first sign-in on.",
+        )
+    })
 }
 
 async fn status(State(served): Shared) -> Result<Json<Status>, Fault> {

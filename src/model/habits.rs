@@ -140,7 +140,7 @@ impl Days {
 }
 
 /// The last day that was over, late records included, before `at`.
-pub fn last_full_day(at: Timestamp) -> i32 {
+pub(super) fn last_full_day(at: Timestamp) -> i32 {
     let second = at.as_second() - LATENESS_SECONDS;
     i32::try_from(second.div_euclid(DAY_SECONDS) - 1).unwrap_or(i32::MIN)
 }

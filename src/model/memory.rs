@@ -308,6 +308,9 @@ impl Incident {
 /// Everything remembered of one user.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct UserMemory {
+    /// The principal name as last logged, for people to ask by.
+    #[serde(default)]
+    pub principal_name: Box<str>,
     /// Where the user was, by `first`, ascending.
     pub footprints: Vec<Footprint>,
     /// What was raised, by `at`, ascending.

@@ -41,6 +41,25 @@ pub(super) fn load(
     Ok(loaded)
 }
 
+/// What is remembered of a user, by object id or by principal name.
+pub(super) fn find(
+    connection: &Connection,
+    user: &str,
+) -> Result<Option<(UserId, UserMemory)>, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT user_id, body FROM user_memory
+             WHERE user_id = lower(?1) OR (principal_name <> '' AND principal_name = ?1)
+             ORDER BY user_id = lower(?1) DESC LIMIT 1",
+        )?
+        .query_row([user], |row| {
+            let id: String = row.get("user_id")?;
+            Ok((UserId::new(id), decode(row.get_ref("body")?.as_blob()?)))
+        })
+        .optional()?;
+    found.map(|(id, memory)| Ok((id, memory?))).transpose()
+}
+
 /// Writes a memory over the version it was loaded at.
 pub(super) fn save(
     transaction: &Transaction<'_>,
@@ -52,17 +71,22 @@ pub(super) fn save(
     let written = if remembered.version == 0 {
         transaction
             .prepare_cached(
-                "INSERT INTO user_memory (user_id, version, body) VALUES (?1, 1, ?2)
-                 ON CONFLICT DO NOTHING",
+                "INSERT INTO user_memory (user_id, version, body, principal_name)
+                 VALUES (?1, 1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
-            .execute((user.as_str(), body))?
+            .execute((user.as_str(), body, &*remembered.memory.principal_name))?
     } else {
         transaction
             .prepare_cached(
-                "UPDATE user_memory SET version = version + 1, body = ?2
+                "UPDATE user_memory SET version = version + 1, body = ?2, principal_name = ?4
                  WHERE user_id = ?1 AND version = ?3",
             )?
-            .execute((user.as_str(), body, expected))?
+            .execute((
+                user.as_str(),
+                body,
+                expected,
+                &*remembered.memory.principal_name,
+            ))?
     };
     if written == 1 {
         return Ok(());

@@ -58,6 +58,15 @@ pub struct Remembered {
     pub version: u64,
 }
 
+/// A user and what is remembered of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownUser {
+    /// The object id.
+    pub user: UserId,
+    /// What is remembered.
+    pub memory: UserMemory,
+}
+
 /// A decision with the times its response is measured from.
 #[derive(Debug, Clone)]
 pub struct Decided {
@@ -337,6 +346,20 @@ impl Store {
         self.database
             .write(move |db| outbox::release_claims(db, now))
             .await
+    }
+
+    /// What is remembered of a user, by object id or by principal name in any
+    /// case; `None` where nothing is.
+    ///
+    /// # Errors
+    /// `Corrupt` when the memory does not decode; otherwise when the store
+    /// cannot be read.
+    pub async fn memory_of(&self, user: String) -> Result<Option<KnownUser>, StoreError> {
+        let found = self
+            .database
+            .read(move |db| memory::find(db, &user))
+            .await?;
+        Ok(found.map(|(user, memory)| KnownUser { user, memory }))
     }
 
     /// The last-opened cases, newest first, at most 10,000, without decisions
