@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::detect::{Ground, Look, intel::Intel};
 use crate::model::{
     ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Family, Habit, Incident,
-    Order, Parameter, PolicyName, PolicyVerdict, Prefix, RecordId, SignIn, Signal, Surroundings,
-    Thing, UserMemory, limits,
+    Order, Parameter, PolicyName, PolicyVerdict, Prefix, Proof, ProofOutcome, RecordId, SignIn,
+    Signal, Surroundings, Thing, UserMemory, limits,
 };
 use crate::policy::{self, Ask, PolicySet, Situation};
 
@@ -55,19 +55,6 @@ pub struct Step {
     pub withdrawn: Option<CaseId>,
 }
 
-/// What an event from the attacker's network shows after a revoke.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// The case that was contained.
-    pub case: CaseId,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The record that shows it.
-    pub record: RecordId,
-    /// Whether the attacker got in all the same.
-    pub evaded: bool,
-}
-
 /// Judges one event and takes it into memory.
 pub fn step(
     memory: &mut UserMemory,
@@ -90,7 +77,7 @@ pub fn step(
     let look = Look::at(event, given.intel);
     let mut raised = look.signals(&ground);
     let proof = proof(event, &ground, given.revoked_at);
-    if proof.as_ref().is_some_and(|proof| proof.evaded) {
+    if is_evaded(proof.as_ref()) {
         raised.extend(look.evaded());
     }
     let withdrawn = withdraw(memory, event, &look, given.policies);
@@ -105,7 +92,7 @@ pub fn step(
         ..Step::default()
     };
     if !signals.is_empty() {
-        if step.proof.as_ref().is_some_and(|proof| proof.evaded) {
+        if is_evaded(step.proof.as_ref()) {
             begin_again(memory, event, given.revoked_at);
         }
         step.decision = decide(memory, around, event, &signals, given);
@@ -213,8 +200,16 @@ fn proof(event: &Event, ground: &Ground<'_>, revoked_at: Option<Timestamp>) -> O
         case: incident.case,
         at: sign_in.at,
         record: sign_in.record.clone(),
-        evaded,
+        outcome: if evaded {
+            ProofOutcome::Evaded
+        } else {
+            ProofOutcome::Proven
+        },
     })
+}
+
+fn is_evaded(proof: Option<&Proof>) -> bool {
+    proof.is_some_and(|proof| proof.outcome == ProofOutcome::Evaded)
 }
 
 /// An evaded incident begins a new round in the same case: everything may be

@@ -24,10 +24,10 @@ use crate::console::health::{Component, Health};
 use crate::detect::{self, intel::Intel};
 use crate::engine::{self, Given};
 use crate::ingest::{Message, Source, entra};
-use crate::model::{Admission, Decision, Effect, Surroundings, UserId};
+use crate::model::{Admission, CaseId, Decision, Effect, ProofOutcome, Surroundings, UserId};
 use crate::policy::{PolicySet, Situation};
 use crate::store::{
-    Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError,
+    Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError, Withdrawn,
 };
 use crate::telemetry::Metrics;
 
@@ -41,6 +41,9 @@ const CACHED_USERS_MAX: usize = 20_000;
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How often an idle pipeline says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Why a question is taken back.
+const SETTLED: &str =
+    "the risk was dismissed, remediated or confirmed safe in Entra, or its sign-in had failed";
 /// The window of the guard's budget.
 const BUDGET_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
@@ -216,6 +219,7 @@ impl Pipeline {
         let policies = self.policies.borrow().clone();
         let intel = self.intel.borrow().clone();
         let mut memories = self.recall(state, batch).await?;
+        let revoked = self.revoked(&memories).await?;
         // Whatever an attempt that failed left there.
         state.around.roll_back();
         let mut judged = Judged::default();
@@ -230,13 +234,25 @@ impl Pipeline {
                 let given = Given {
                     intel: &intel,
                     policies: &policies,
-                    revoked_at: None,
+                    revoked_at: remembered
+                        .memory
+                        .incident
+                        .as_ref()
+                        .and_then(|incident| revoked.get(&incident.case).copied()),
                 };
                 let step = engine::step(&mut remembered.memory, &mut state.around, event, &given);
                 if step.duplicate {
                     judged.duplicates += 1;
                     continue;
                 }
+                judged.commit.proofs.extend(step.proof);
+                judged
+                    .commit
+                    .withdrawn
+                    .extend(step.withdrawn.map(|case| Withdrawn {
+                        case,
+                        reason: SETTLED.into(),
+                    }));
                 if let (Some(case), None) = (step.case, &step.decision) {
                     judged
                         .commit
@@ -291,6 +307,24 @@ impl Pipeline {
             })
             .collect();
         Ok(judged)
+    }
+
+    /// When Graph acknowledged the revoke of each incident in the batch.
+    async fn revoked(
+        &self,
+        memories: &HashMap<UserId, Remembered>,
+    ) -> Result<HashMap<CaseId, Timestamp>, StoreError> {
+        let incident = |remembered: &Remembered| Some(remembered.memory.incident.as_ref()?.case);
+        let cases: Vec<CaseId> = memories.values().filter_map(incident).collect();
+        if cases.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let revoked = self.store.revoked_at(cases.clone()).await?;
+        Ok(cases
+            .into_iter()
+            .zip(revoked)
+            .filter_map(|(case, at)| Some((case, at?)))
+            .collect())
     }
 
     /// The memories of everybody in the batch: from RAM, else from the store.
@@ -371,6 +405,12 @@ impl Pipeline {
         self.metrics
             .quarantine_dropped
             .increment(committed.quarantine_dropped);
+        for (outcome, count) in [
+            (ProofOutcome::Proven, committed.proven),
+            (ProofOutcome::Evaded, committed.evaded),
+        ] {
+            self.metrics.containments(outcome).increment(count.into());
+        }
         for label in judged.raised {
             self.metrics.signals(label).increment(1);
         }

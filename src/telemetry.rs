@@ -13,7 +13,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder a
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use tracing_subscriber::EnvFilter;
 
-use crate::model::{ActionKind, ActionState, Effect, GuardReason};
+use crate::model::{ActionKind, ActionState, Effect, GuardReason, ProofOutcome};
 
 /// Buckets of `evictd_response_seconds`: from a loopback hop to the two days
 /// that an offline risk event may lag.
@@ -128,6 +128,9 @@ impl Metrics {
         for effect in [Effect::Shadow, Effect::Ask, Effect::Act] {
             metrics.decisions(effect).increment(0);
         }
+        for outcome in ProofOutcome::ALL {
+            metrics.containments(outcome).increment(0);
+        }
         metrics.policy_reloads("ok").increment(0);
         metrics.policy_reloads("failed").increment(0);
         for state in ActionState::ALL {
@@ -177,6 +180,15 @@ impl Metrics {
         self.counter(
             "evictd_actions_total",
             &[("action", kind.as_str()), ("outcome", outcome)],
+        )
+    }
+
+    /// `evictd_containments_total{outcome}`: evictions proven or evaded, each
+    /// counted once a revoke.
+    pub fn containments(&self, outcome: ProofOutcome) -> Counter {
+        self.counter(
+            "evictd_containments_total",
+            &[("outcome", outcome.as_str())],
         )
     }
 
@@ -305,7 +317,7 @@ fn histogram(
 }
 
 /// The name of every metric.
-pub const METRIC_NAMES: [&str; 30] = {
+pub const METRIC_NAMES: [&str; 31] = {
     let mut names = [""; DESCRIPTIONS.len()];
     let mut i = 0;
     while i < names.len() {
@@ -394,6 +406,11 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'c',
         "evictd_actions_total",
         "Attempts at actions, by outcome",
+    ),
+    (
+        'c',
+        "evictd_containments_total",
+        "Evictions that a later sign-in proved or evaded",
     ),
     (
         'g',

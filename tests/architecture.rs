@@ -14,7 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("detect", &["model"]),
     ("policy", &["model"]),
     ("engine", &["model", "detect", "policy"]),
-    ("ruleset", &["detect", "policy"]),
+    ("ruleset", &["model", "detect", "policy"]),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
     (

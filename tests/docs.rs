@@ -5,8 +5,9 @@
 use std::process::Command;
 
 use evictd::detect::CATALOGUE;
-use evictd::model::{CaseStatus, GuardReason};
+use evictd::model::{CaseStatus, GuardReason, Parameter, Parameters};
 use evictd::telemetry::METRIC_NAMES;
+use evictd::{policy, ruleset};
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -14,17 +15,56 @@ fn document(path: &str) -> String {
 
 #[test]
 fn the_table_of_signals_is_the_catalogue() {
-    let text = document("docs/policies.md");
+    let text = document("docs/signals.md");
     let rows: Vec<&str> = text.lines().filter(|line| line.contains("| T1")).collect();
     assert_eq!(rows.len(), CATALOGUE.len(), "a row a signal");
     for spec in CATALOGUE {
         let row = format!(
-            "| `{}` | {} | {} | {} | {} |",
-            spec.name, spec.family, spec.technique, spec.default_weight, spec.summary
+            "| `{}` | {} | {} | {} | {} | {} |",
+            spec.name, spec.family, spec.technique, spec.default_weight, spec.summary, spec.row
         );
         assert!(
             rows.contains(&row.as_str()),
-            "docs/policies.md has no row\n{row}"
+            "docs/signals.md has no row\n{row}"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_parameters_is_the_code_s() {
+    let text = document("docs/signals.md");
+    for parameter in Parameter::ALL {
+        let spec = parameter.spec();
+        let value = |number| policy::written(spec.unit, number);
+        let row = format!(
+            "| `{}.{}` | {} | {}, {} | {} | {} |",
+            spec.group,
+            spec.name,
+            value(spec.default),
+            value(spec.min),
+            value(spec.max),
+            spec.summary,
+            spec.source
+        );
+        assert!(text.contains(&row), "docs/signals.md has no row\n{row}");
+    }
+}
+
+#[test]
+fn the_shipped_parameters_are_the_defaults_and_all_of_them() {
+    let set = ruleset::load(None).unwrap();
+    assert_eq!(set.parameters, Parameters::default());
+    let text = document("policies/signals.yaml");
+    for parameter in Parameter::ALL {
+        let spec = parameter.spec();
+        let line = format!(
+            "    {}: {}",
+            spec.name,
+            policy::written(spec.unit, spec.default)
+        );
+        assert!(
+            text.contains(&line),
+            "policies/signals.yaml has no line {line:?}"
         );
     }
 }

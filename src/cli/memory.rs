@@ -199,10 +199,8 @@ mod tests {
     #[test]
     fn what_is_known_reads_as_a_page() {
         let now: Timestamp = "2026-11-24T09:00:00Z".parse().unwrap();
-        let mut memory = UserMemory {
-            principal_name: "ana@contoso.example".into(),
-            ..UserMemory::default()
-        };
+        let mut memory = UserMemory::default();
+        memory.principal_name = "ana@contoso.example".into();
         let before: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         for at in [before, now] {
             memory.habits.was_active(at);

@@ -154,11 +154,15 @@ pub fn effect(effect: Effect) -> String {
 /// human.
 pub fn status(status: CaseStatus, columns: usize) -> String {
     let style = match status {
-        CaseStatus::Failed | CaseStatus::Protected => AnsiColor::Red.on_default().bold(),
+        CaseStatus::Evaded | CaseStatus::Failed | CaseStatus::Protected => {
+            AnsiColor::Red.on_default().bold()
+        }
         CaseStatus::AwaitingApproval => AnsiColor::Yellow.on_default().bold(),
         CaseStatus::Contained => AnsiColor::Green.on_default(),
         CaseStatus::Responding => AnsiColor::Cyan.on_default(),
-        CaseStatus::Denied | CaseStatus::Expired | CaseStatus::Shadow => Style::new().dimmed(),
+        CaseStatus::Denied | CaseStatus::Expired | CaseStatus::Withdrawn | CaseStatus::Shadow => {
+            Style::new().dimmed()
+        }
     };
     format!("{style}{:<columns$}{style:#}", status.as_str())
 }

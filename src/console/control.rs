@@ -378,11 +378,16 @@ async fn cases(
 /// How much a case needs a human; the least comes first in a list.
 fn need(status: CaseStatus) -> u8 {
     match status {
-        CaseStatus::Failed => 0,
-        CaseStatus::Protected => 1,
-        CaseStatus::AwaitingApproval => 2,
-        CaseStatus::Responding => 3,
-        CaseStatus::Contained | CaseStatus::Denied | CaseStatus::Expired | CaseStatus::Shadow => 4,
+        CaseStatus::Evaded => 0,
+        CaseStatus::Failed => 1,
+        CaseStatus::Protected => 2,
+        CaseStatus::AwaitingApproval => 3,
+        CaseStatus::Responding => 4,
+        CaseStatus::Contained
+        | CaseStatus::Denied
+        | CaseStatus::Expired
+        | CaseStatus::Withdrawn
+        | CaseStatus::Shadow => 5,
     }
 }
 

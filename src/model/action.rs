@@ -17,17 +17,34 @@ pub enum ActionKind {
     /// `POST /identityProtection/riskyUsers/confirmCompromised`: the user's
     /// risk becomes high.
     ConfirmCompromised,
+    /// `PATCH /users/{id}` with a password that nobody knows: whoever knew the
+    /// old one is out, the user among them. Only ever after a human's yes.
+    ResetPassword,
 }
 
 impl ActionKind {
     /// All kinds, in the order they are done to one user.
-    pub const ALL: [Self; 2] = [Self::RevokeSessions, Self::ConfirmCompromised];
+    pub const ALL: [Self; 3] = [
+        Self::RevokeSessions,
+        Self::ConfirmCompromised,
+        Self::ResetPassword,
+    ];
+
+    /// Whether a human must have said yes to it, whatever a policy says: it
+    /// locks out the user too, and no second call undoes it.
+    pub fn needs_approval(self) -> bool {
+        match self {
+            Self::RevokeSessions | Self::ConfirmCompromised => false,
+            Self::ResetPassword => true,
+        }
+    }
 
     /// The name used in YAML, JSON, the database and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RevokeSessions => "revoke_sessions",
             Self::ConfirmCompromised => "confirm_compromised",
+            Self::ResetPassword => "reset_password",
         }
     }
 }
@@ -116,11 +133,15 @@ pub enum ActionState {
     Denied,
     /// Nobody answered in time, which counts as no.
     Expired,
+    /// The question was taken back before anybody answered: its evidence was
+    /// dismissed in Entra, or newer evidence asks the same. The outcome says
+    /// which.
+    Withdrawn,
 }
 
 impl ActionState {
     /// All states.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AwaitingApproval,
         Self::Queued,
         Self::Sending,
@@ -129,6 +150,7 @@ impl ActionState {
         Self::Failed,
         Self::Denied,
         Self::Expired,
+        Self::Withdrawn,
     ];
 
     /// The name used in JSON, the database and metrics.
@@ -142,6 +164,7 @@ impl ActionState {
             Self::Failed => "failed",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
         }
     }
 

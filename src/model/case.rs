@@ -1,8 +1,13 @@
 //! Cases as they are shown: the read side of a user's incident.
+//!
+//! Invariant: where a case stands is derived from its actions and from the
+//! proof of what they achieved, each time it is read. Several rounds of
+//! actions may lie in one case; the latest of each kind says where it stands.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::containment::{Containment, Stage};
 use super::{
     ActionId, ActionKind, ActionState, Admission, CaseId, Decision, Effect, Signal, UserRef,
 };
@@ -11,6 +16,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseStatus {
+    /// The thief signed in after the revoke: a human must act.
+    Evaded,
     /// Something failed or was refused by Graph: a human must act.
     Failed,
     /// The account is protected: evictd did nothing and never will.
@@ -25,13 +32,16 @@ pub enum CaseStatus {
     Denied,
     /// Nobody answered in time.
     Expired,
+    /// The evidence was dismissed in Entra before anybody answered.
+    Withdrawn,
     /// Only shadow policies spoke.
     Shadow,
 }
 
 impl CaseStatus {
     /// All of them, what needs a human most first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Evaded,
         Self::Failed,
         Self::Protected,
         Self::AwaitingApproval,
@@ -39,13 +49,17 @@ impl CaseStatus {
         Self::Contained,
         Self::Denied,
         Self::Expired,
+        Self::Withdrawn,
         Self::Shadow,
     ];
 
-    /// Derives the status: what needs a human most comes first.
-    pub fn of(actions: &[ActionState]) -> Self {
+    /// Derives the status: what needs a human most comes first. `actions` are
+    /// the latest of each kind.
+    pub fn of(actions: &[ActionState], stage: Stage) -> Self {
         let any = |state| actions.contains(&state);
-        if actions.is_empty() {
+        if stage == Stage::Evaded {
+            Self::Evaded
+        } else if actions.is_empty() {
             Self::Shadow
         } else if any(ActionState::Failed) {
             Self::Failed
@@ -59,14 +73,17 @@ impl CaseStatus {
             Self::Protected
         } else if any(ActionState::Denied) {
             Self::Denied
-        } else {
+        } else if any(ActionState::Expired) {
             Self::Expired
+        } else {
+            Self::Withdrawn
         }
     }
 
     /// The name used in JSON, on the screen and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Evaded => "evaded",
             Self::Failed => "failed",
             Self::Protected => "protected",
             Self::AwaitingApproval => "awaiting_approval",
@@ -74,6 +91,7 @@ impl CaseStatus {
             Self::Contained => "contained",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
             Self::Shadow => "shadow",
         }
     }
@@ -94,7 +112,10 @@ pub struct CaseView {
     pub opened_at: Timestamp,
     /// When it last changed (the daemon's clock).
     pub updated_at: Timestamp,
-    /// What was ordered.
+    /// How far the eviction is known to have come.
+    #[serde(default)]
+    pub containment: Containment,
+    /// What was ordered, by kind, and of each kind the earliest round first.
     pub actions: Vec<ActionView>,
     /// Its decisions, oldest first; empty in a list.
     #[serde(default)]
@@ -161,6 +182,20 @@ impl From<Signal> for SignalView {
 }
 
 impl CaseView {
+    /// The latest action of each kind: what counts of `actions`.
+    pub fn latest(&self) -> impl Iterator<Item = &ActionView> {
+        let rounds = self.actions.chunk_by(|a, b| a.kind == b.kind);
+        rounds.filter_map(<[ActionView]>::last)
+    }
+
+    /// Derives `containment` and `status` from `actions` and the proof of what
+    /// they achieved, if there is one.
+    pub fn derive(&mut self, proof: Option<super::Proof>) {
+        self.containment = Containment::of(&self.actions, proof);
+        let states: Vec<ActionState> = self.latest().map(|action| action.state).collect();
+        self.status = CaseStatus::of(&states, self.containment.stage);
+    }
+
     /// The strongest effect any decision had, if the decisions are loaded.
     pub fn effect(&self) -> Option<Effect> {
         self.decisions.iter().map(|d| d.decision.effect).max()
@@ -195,9 +230,18 @@ mod tests {
             (&[A::Refused], CaseStatus::Protected),
             (&[A::Denied], CaseStatus::Denied),
             (&[A::Expired], CaseStatus::Expired),
+            (&[A::Withdrawn, A::Expired], CaseStatus::Expired),
+            (&[A::Withdrawn, A::Denied], CaseStatus::Denied),
+            (&[A::Withdrawn], CaseStatus::Withdrawn),
         ];
         for (states, status) in table {
-            assert_eq!(CaseStatus::of(states), *status, "{states:?}");
+            for stage in Stage::ALL {
+                let expected = match stage {
+                    Stage::Evaded => CaseStatus::Evaded,
+                    _ => *status,
+                };
+                assert_eq!(CaseStatus::of(states, stage), expected, "{states:?}");
+            }
         }
     }
 }

@@ -147,6 +147,8 @@ struct PlacedRung {
     rung: Rung,
     at: Place,
     families: Place,
+    /// The first action that only a human may let go ahead.
+    needs_approval: Option<(ActionKind, Place)>,
 }
 
 impl File<'_> {
@@ -196,6 +198,7 @@ impl File<'_> {
             .and_then(|node| self.rungs(node));
         if let (Some(weights), Some(rungs)) = (&weights, &rungs) {
             self.check_reach(weights, rungs);
+            self.check_approval(mode, rungs);
             self.warn_of_surprises(mode, weights, rungs);
         }
         let draft = (name, mode, window, scope, weights, rungs);
@@ -360,31 +363,34 @@ impl File<'_> {
             .and_then(|node| self.actions(node));
         let intent = or_default(fields.get("ask"), Intent::Do, |node| self.ask(node));
         let at_place = at_node.unwrap_or(node).place;
+        let actions = actions?;
         Some(PlacedRung {
             rung: Rung {
                 at: at?,
                 families: families?,
                 intent: intent?,
-                actions: actions?,
+                actions: actions.iter().map(|(kind, _)| *kind).collect(),
             },
             at: at_place,
             families: fields.get("families").map_or(at_place, |node| node.place),
+            needs_approval: actions.into_iter().find(|(kind, _)| kind.needs_approval()),
         })
     }
 
-    fn actions(&mut self, node: &Node) -> Option<Vec<ActionKind>> {
+    /// The actions and where each stands.
+    fn actions(&mut self, node: &Node) -> Option<Vec<(ActionKind, Place)>> {
         let before = self.errors.count();
         let choices = ActionKind::ALL.map(|kind| (kind.as_str(), kind));
-        let mut actions = Vec::new();
+        let mut actions: Vec<(ActionKind, Place)> = Vec::new();
         for item in list(node, "`do`", ActionKind::ALL.len(), &mut self.errors)? {
             let Some(kind) = choice(item, "the action", &choices, &mut self.errors) else {
                 continue;
             };
-            if actions.contains(&kind) {
+            if actions.iter().any(|(other, _)| *other == kind) {
                 let message = format!("`{kind}` stands twice in `do`");
                 self.errors.report(item.place, message);
             }
-            actions.push(kind);
+            actions.push((kind, item.place));
         }
         (self.errors.count() == before).then_some(actions)
     }
@@ -434,6 +440,21 @@ impl File<'_> {
                 let hint = format!("the most is {} = {most}", terms.join(" ⊕ "));
                 self.errors.report_with_hint(placed.at, message, hint);
             }
+        }
+    }
+
+    /// What locks out the user too is never done unattended.
+    fn check_approval(&mut self, mode: Option<Mode>, rungs: &[PlacedRung]) {
+        if mode != Some(Mode::Enforce) {
+            return;
+        }
+        for placed in rungs.iter().filter(|p| p.rung.intent == Intent::Do) {
+            let Some((kind, place)) = placed.needs_approval else {
+                continue;
+            };
+            let message = format!("`{kind}` is never done without a human's yes");
+            let hint = "let the rung `ask`, or ask for it in a policy of its own";
+            self.errors.report_with_hint(place, message, hint);
         }
     }
 

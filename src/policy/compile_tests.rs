@@ -146,6 +146,15 @@ fn bad_files() -> Vec<(&'static str, String)> {
             "out of reach by families",
             with_rungs("[{ at: 60, families: 3, do: [revoke_sessions] }]"),
         ),
+        (
+            "a reset that nobody is asked about",
+            format!(
+                "mode: enforce\n{}",
+                with_rungs(
+                    "\n  - { at: 85, do: [revoke_sessions, reset_password] }\n  - { at: 60, ask: {}, do: [reset_password] }",
+                )
+            ),
+        ),
         ("guard in a policy", with_line("guard: {}")),
         (
             "guard with a mistyped key",
@@ -294,6 +303,21 @@ rungs:
         policy.rungs[0].actions,
         [ActionKind::ConfirmCompromised, ActionKind::RevokeSessions]
     );
+}
+
+#[test]
+fn a_reset_compiles_where_a_human_is_asked_or_nothing_is_done() {
+    let rungs = |asks| format!("[{{ at: 60, {asks}do: [reset_password] }}]");
+    for (mode, asks) in [
+        ("shadow", ""),
+        ("approve", ""),
+        ("approve", "ask: {}, "),
+        ("enforce", "ask: {}, "),
+    ] {
+        let text = format!("mode: {mode}\n{}", with_rungs(&rungs(asks)));
+        let actions = &policy(&text).rungs[0].actions;
+        assert_eq!(actions[..], [ActionKind::ResetPassword], "{mode} {asks}");
+    }
 }
 
 #[test]

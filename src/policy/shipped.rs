@@ -26,6 +26,10 @@ pub fn shipped() -> Vec<Source> {
             include_str!("../../policies/signals.yaml"),
         ),
         source(
+            "policies/stolen-credentials.yaml",
+            include_str!("../../policies/stolen-credentials.yaml"),
+        ),
+        source(
             "policies/stolen-session.yaml",
             include_str!("../../policies/stolen-session.yaml"),
         ),

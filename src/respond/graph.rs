@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::credential::{Bearer, Credential, Tokens};
+use super::reset::{Approved, Password};
 use crate::model::UserId;
 
 pub use outcome::{End, Outcome, backoff};
@@ -167,10 +168,7 @@ impl GraphClient {
     /// `POST /users/{id}/revokeSignInSessions`. Safe to repeat.
     pub async fn revoke_sessions(&self, user: &UserId, tag: Tag) -> Outcome {
         if !is_path_segment(user.as_str()) {
-            return Outcome::BadRequest {
-                code: "InvalidUserId".into(),
-                message: "the id cannot stand in a path; nothing was sent".into(),
-            };
+            return no_such_path();
         }
         let url = self.url(&["users", user.as_str(), "revokeSignInSessions"]);
         // No body: without a length some front doors answer 411.
@@ -189,6 +187,41 @@ impl GraphClient {
         let url = self.url(&["identityProtection", "riskyUsers", "confirmCompromised"]);
         let request = self.http.post(url).json(&Body { user_ids: users });
         self.send(request, tag).await
+    }
+
+    /// `PATCH /users/{id}` with a new password that is forgotten at once; the
+    /// next sign-in must change it. Safe to repeat: another password is set.
+    pub async fn reset_password(&self, approved: &Approved<'_>, tag: Tag) -> Outcome {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            password_profile: PasswordProfile<'a>,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct PasswordProfile<'a> {
+            force_change_password_next_sign_in: bool,
+            password: &'a str,
+        }
+        let user = approved.user();
+        if user.guest {
+            return Outcome::Guest;
+        }
+        if !is_path_segment(user.id.as_str()) {
+            return no_such_path();
+        }
+        let Ok(password) = Password::generate() else {
+            return Outcome::NoPassword;
+        };
+        let body = Body {
+            password_profile: PasswordProfile {
+                force_change_password_next_sign_in: true,
+                password: password.secret(),
+            },
+        };
+        let url = self.url(&["users", user.id.as_str()]);
+        let outcome = self.send(self.http.patch(url).json(&body), tag).await;
+        of_reset(outcome, &password)
     }
 
     fn url(&self, segments: &[&str]) -> Url {
@@ -250,6 +283,50 @@ fn scope_of(endpoint: &Url) -> &'static str {
 /// Whether the text survives as one segment of a path: `url` drops these.
 fn is_path_segment(text: &str) -> bool {
     !matches!(text, "" | "." | "..")
+}
+
+fn no_such_path() -> Outcome {
+    Outcome::BadRequest {
+        code: "InvalidUserId".into(),
+        message: "the id cannot stand in a path; nothing was sent".into(),
+    }
+}
+
+/// The words of Graph's 400 for a password that another directory keeps, lower
+/// case. Graph has no code of its own for it; a wording not listed here ends
+/// the same way, in Graph's words.
+const MANAGED_ELSEWHERE: [&str; 3] = ["on-premises mastered", "directory sync", "federated"];
+
+/// The outcome of a reset: it says why where the account is not Entra's, and
+/// never holds the password, whatever an answer quotes.
+fn of_reset(outcome: Outcome, password: &Password) -> Outcome {
+    let unquoted = |message: Box<str>| match password.is_in(&message) {
+        true => "(left out: the answer quotes the password)".into(),
+        false => message,
+    };
+    match outcome {
+        Outcome::BadRequest { code, message } => {
+            let message = unquoted(message);
+            let words = message.to_lowercase();
+            if MANAGED_ELSEWHERE.iter().any(|sign| words.contains(sign)) {
+                Outcome::ManagedElsewhere { message }
+            } else {
+                Outcome::BadRequest {
+                    code: unquoted(code),
+                    message,
+                }
+            }
+        }
+        Outcome::Forbidden { code, message } => Outcome::Forbidden {
+            code: unquoted(code),
+            message: unquoted(message),
+        },
+        Outcome::Throttled { retry_after, scope } => Outcome::Throttled {
+            retry_after,
+            scope: scope.map(unquoted),
+        },
+        other => other,
+    }
 }
 
 /// What the answer's head says, before its body is read.

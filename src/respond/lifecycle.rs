@@ -7,7 +7,7 @@
 //! error for whoever asked, never a panic and never a silent write.
 //!
 //! ```text
-//!            ┌──► awaiting_approval ──► denied | expired
+//!            ┌──► awaiting_approval ──► denied | expired | withdrawn
 //!  ordered ──┤           │ approved
 //!            ├──► queued ◄┘ ──► sending ──► acknowledged | failed | refused
 //!            │      ▲ released, deferred │
@@ -17,7 +17,7 @@
 
 use std::fmt;
 
-use crate::model::{ActionState, Admission, Effect};
+use crate::model::{ActionKind, ActionState, Admission, Effect};
 
 /// An order after the guard has spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,12 +37,16 @@ impl Call {
     pub const ALL: [Self; 4] = [Self::Act, Self::ActAfterAsking, Self::Ask, Self::Refuse];
 
     /// What is left of an order after the guard's word; `None` for shadow,
-    /// which orders nothing.
-    pub fn of(effect: Effect, admission: Admission) -> Option<Self> {
+    /// which orders nothing. What needs a human's yes is asked about, however
+    /// it was ordered.
+    pub fn of(kind: ActionKind, effect: Effect, admission: Admission) -> Option<Self> {
         match (effect, admission) {
             (Effect::Shadow, _) => None,
             (_, Admission::Refused(_)) => Some(Self::Refuse),
             (Effect::Ask, Admission::Admitted | Admission::Demoted(_)) => Some(Self::Ask),
+            (Effect::Act, Admission::Admitted) if kind.needs_approval() => {
+                Some(Self::ActAfterAsking)
+            }
             (Effect::Act, Admission::Admitted) => Some(Self::Act),
             (Effect::Act, Admission::Demoted(_)) => Some(Self::ActAfterAsking),
         }
@@ -72,8 +76,12 @@ pub enum Transition {
     Denied,
     /// Nobody answered in time.
     Expired,
-    /// Nobody answered in time, and the theft goes on: the question stands
-    /// again. A no is not asked again for more of the same.
+    /// The question is taken back: nothing calls for it any more, or a newer
+    /// question stands in its place.
+    Withdrawn,
+    /// Nobody answered in time, or the question was withdrawn, and the theft
+    /// goes on: the question stands again. A no is not asked again for more of
+    /// the same.
     AskedAgain,
 }
 
@@ -89,7 +97,8 @@ impl Transition {
             ActionState::AwaitingApproval
             | ActionState::Sending
             | ActionState::Denied
-            | ActionState::Expired => None,
+            | ActionState::Expired
+            | ActionState::Withdrawn => None,
         }
     }
 }
@@ -107,6 +116,7 @@ impl fmt::Display for Transition {
             Self::Approved => "approved",
             Self::Denied => "denied",
             Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
             Self::AskedAgain => "asked about again",
         })
     }
@@ -135,16 +145,18 @@ pub fn opening(call: Call) -> ActionState {
 ///
 /// New evidence may queue what waits for a human, and may try again what
 /// failed. It does not override a human: after a no, or a silence that counts
-/// as no, an order to act asks again. What is on its way or done stays.
+/// as no, an order to act asks again. A question that was withdrawn has had no
+/// answer, so new evidence asks it. What is on its way or done stays.
 pub fn reorder(existing: ActionState, call: Call) -> ActionState {
     use ActionState as S;
     match (existing, call) {
         (S::AwaitingApproval | S::Failed, Call::Act) => S::Queued,
         (S::AwaitingApproval, Call::Refuse) => S::Refused,
         (S::Denied | S::Expired, Call::Act | Call::ActAfterAsking)
+        | (S::Withdrawn, Call::Act | Call::ActAfterAsking | Call::Ask)
         | (S::Failed, Call::ActAfterAsking) => S::AwaitingApproval,
         (
-            S::AwaitingApproval | S::Denied | S::Expired | S::Failed,
+            S::AwaitingApproval | S::Denied | S::Expired | S::Withdrawn | S::Failed,
             Call::ActAfterAsking | Call::Ask | Call::Refuse,
         )
         | (S::Queued | S::Sending | S::Acknowledged | S::Refused, _) => existing,
@@ -163,7 +175,8 @@ pub fn next(state: ActionState, transition: Transition) -> Result<ActionState, I
         (S::AwaitingApproval, T::Approved) => Ok(S::Queued),
         (S::AwaitingApproval, T::Denied) => Ok(S::Denied),
         (S::AwaitingApproval, T::Expired) => Ok(S::Expired),
-        (S::Expired, T::AskedAgain) => Ok(S::AwaitingApproval),
+        (S::AwaitingApproval, T::Withdrawn) => Ok(S::Withdrawn),
+        (S::Expired | S::Withdrawn, T::AskedAgain) => Ok(S::AwaitingApproval),
         (S::Queued, T::Claimed) => Ok(S::Sending),
         (S::Sending, T::Released | T::Deferred) => Ok(S::Queued),
         (S::Sending, T::Acknowledged) => Ok(S::Acknowledged),
@@ -180,7 +193,7 @@ mod tests {
     use ActionState as S;
     use Transition as T;
 
-    const STEPS: [Transition; 10] = [
+    const STEPS: [Transition; 11] = [
         T::Claimed,
         T::Released,
         T::Acknowledged,
@@ -190,6 +203,7 @@ mod tests {
         T::Approved,
         T::Denied,
         T::Expired,
+        T::Withdrawn,
         T::AskedAgain,
     ];
 
@@ -199,7 +213,9 @@ mod tests {
             (S::AwaitingApproval, T::Approved, S::Queued),
             (S::AwaitingApproval, T::Denied, S::Denied),
             (S::AwaitingApproval, T::Expired, S::Expired),
+            (S::AwaitingApproval, T::Withdrawn, S::Withdrawn),
             (S::Expired, T::AskedAgain, S::AwaitingApproval),
+            (S::Withdrawn, T::AskedAgain, S::AwaitingApproval),
             (S::Queued, T::Claimed, S::Sending),
             (S::Sending, T::Released, S::Queued),
             (S::Sending, T::Deferred, S::Queued),
@@ -259,6 +275,15 @@ mod tests {
                     S::Expired,
                 ],
             ),
+            (
+                S::Withdrawn,
+                [
+                    S::AwaitingApproval,
+                    S::AwaitingApproval,
+                    S::AwaitingApproval,
+                    S::Withdrawn,
+                ],
+            ),
         ];
         assert_eq!(table.map(|(state, _)| state).len(), S::ALL.len());
         for (from, to) in table {
@@ -291,8 +316,17 @@ mod tests {
             (Effect::Act, Admission::Refused(reason), Some(S::Refused)),
         ];
         for (effect, admission, expected) in table {
-            let state = Call::of(effect, admission).map(opening);
-            assert_eq!(state, expected, "{effect} {admission:?}");
+            for kind in [ActionKind::RevokeSessions, ActionKind::ConfirmCompromised] {
+                let state = Call::of(kind, effect, admission).map(opening);
+                assert_eq!(state, expected, "{kind} {effect} {admission:?}");
+            }
+            // What needs a human's yes has one more state to pass through.
+            let asked = expected.map(|state| match state {
+                S::Queued => S::AwaitingApproval,
+                state => state,
+            });
+            let state = Call::of(ActionKind::ResetPassword, effect, admission).map(opening);
+            assert_eq!(state, asked, "{effect} {admission:?}");
         }
     }
 
@@ -303,7 +337,7 @@ mod tests {
                 Some(step) => assert_eq!(next(S::Sending, step), Ok(state)),
                 None => assert!(matches!(
                     state,
-                    S::AwaitingApproval | S::Sending | S::Denied | S::Expired
+                    S::AwaitingApproval | S::Sending | S::Denied | S::Expired | S::Withdrawn
                 )),
             }
         }

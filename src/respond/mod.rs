@@ -14,3 +14,4 @@ pub mod graph;
 pub mod lanes;
 pub mod lifecycle;
 pub mod outbox;
+pub mod reset;

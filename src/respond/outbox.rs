@@ -30,11 +30,12 @@ use self::books::Books;
 use self::ending::Before;
 use super::graph::{End, GraphClient, Outcome, Priority, Tag};
 use super::lanes::Lane;
+use super::reset::Approved;
 use crate::model::{ActionKind, ActionState, Admission, UserId, UserRef};
 use crate::store::{Claimed, Store};
 use crate::telemetry::Metrics;
 
-/// Revokes under way at once. At Graph's usual 200 ms it is four times what
+/// Writes to users under way at once. At Graph's usual 200 ms it is four times what
 /// the lane lets through; at 800 ms it is all of it.
 const IN_FLIGHT_MAX: usize = 16;
 
@@ -85,11 +86,15 @@ impl Responder {
     }
 
     async fn run_in(self, lanes: Lanes, stop: CancellationToken, wake: &Notify) {
+        self.desk(lanes, stop).run(wake).await;
+    }
+
+    fn desk(self, lanes: Lanes, stop: CancellationToken) -> Arc<Desk> {
         for lane in [&lanes.directory, &lanes.protection] {
             // From zero, so that the first 429 is an increase to whoever alerts.
             self.metrics.graph_throttled(lane.name()).increment(0);
         }
-        let desk = Arc::new(Desk {
+        Arc::new(Desk {
             books: Books::new(self.store, Arc::clone(&self.metrics)),
             graph: self.graph,
             guard: self.guard,
@@ -98,8 +103,7 @@ impl Responder {
             lanes,
             tokenless: AtomicBool::new(false),
             stop,
-        });
-        desk.run(wake).await;
+        })
     }
 }
 
@@ -126,7 +130,7 @@ impl Desk {
             return;
         }
         let (bell, turns) = watch::channel(());
-        let work = async { tokio::join!(self.revoke(turns.clone()), self.confirm(turns)) };
+        let work = async { tokio::join!(self.write_users(turns.clone()), self.confirm(turns)) };
         let relay = async {
             loop {
                 wake.notified().await;
@@ -148,8 +152,9 @@ impl Desk {
     }
 
     /// The directory lane: one user per request, several requests at once.
-    async fn revoke(self: &Arc<Self>, mut turns: watch::Receiver<()>) {
+    async fn write_users(self: &Arc<Self>, mut turns: watch::Receiver<()>) {
         let lane = &self.lanes.directory;
+        let kinds = &[ActionKind::RevokeSessions, ActionKind::ResetPassword];
         let mut in_flight = JoinSet::new();
         loop {
             while let Some(done) = in_flight.try_join_next() {
@@ -161,12 +166,13 @@ impl Desk {
                 }
                 continue;
             }
-            let claim = self.next(lane, &[ActionKind::RevokeSessions], 1, &mut turns);
-            let Some(claimed) = claim.await else { break };
+            let Some(claimed) = self.next(lane, kinds, 1, &mut turns).await else {
+                break;
+            };
             for action in self.admitted(claimed).await {
                 lane.take().await;
                 let desk = Arc::clone(self);
-                in_flight.spawn(async move { desk.revoke_one(action).await });
+                in_flight.spawn(async move { desk.write_one(action).await });
             }
         }
         while let Some(done) = in_flight.join_next().await {
@@ -174,13 +180,19 @@ impl Desk {
         }
     }
 
-    async fn revoke_one(&self, action: Claimed) {
+    async fn write_one(&self, action: Claimed) {
         let sent_at = Timestamp::now();
         let actions = [action];
-        let outcome = self
-            .graph
-            .revoke_sessions(&actions[0].user.id, tag(&actions))
-            .await;
+        let tag = tag(&actions);
+        let [action] = &actions;
+        let outcome = match (action.kind, Approved::of(action)) {
+            (ActionKind::ResetPassword, Some(reset)) => {
+                self.graph.reset_password(&reset, tag).await
+            }
+            // The store queues no such action: the second lock on the door.
+            (ActionKind::ResetPassword, None) => Outcome::Unapproved,
+            _ => self.graph.revoke_sessions(&action.user.id, tag).await,
+        };
         let lane = &self.lanes.directory;
         self.conclude(lane, &actions, sent_at, &outcome).await;
     }

@@ -62,6 +62,7 @@ fn they_compile_without_a_warning() {
         [
             ("identity-protection", Mode::Shadow),
             ("risky-network", Mode::Approve),
+            ("stolen-credentials", Mode::Approve),
             ("stolen-session", Mode::Enforce),
         ]
     );
@@ -177,7 +178,12 @@ fn one_family_alone_never_acts_unless_it_is_decisive() {
             .filter(|k| k.family == family && !decisive.contains(&k.name))
             .map(|k| k.name)
             .collect();
-        for policy in ["stolen-session", "risky-network", "identity-protection"] {
+        for policy in [
+            "stolen-session",
+            "stolen-credentials",
+            "risky-network",
+            "identity-protection",
+        ] {
             assert_ne!(judge(policy, &names).effect, Some(Effect::Act), "{names:?}");
         }
     }

@@ -1,16 +1,16 @@
 //! Cases: a user's incident as it is filed and as it is shown.
 //!
-//! Invariant: where a case stands is derived from its actions each time and
-//! never stored, so it cannot disagree with them. A case is opened by the
+//! Invariant: where a case stands is derived from its actions and its proof
+//! each time and never stored, so it cannot disagree with them. A case is opened by the
 //! first decision that names it; its score only rises.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{JudgeError, Judgement, StoreError, schema};
+use super::{JudgeError, Judgement, StoreError, containment, schema};
 use crate::model::{
-    ActionId, ActionKind, ActionState, ActionView, CaseId, CaseStatus, CaseView, Decision,
-    DecisionView, Signal, SignalView,
+    ActionId, ActionKind, ActionState, ActionView, CaseId, CaseStatus, CaseView, Containment,
+    Decision, DecisionView, Signal, SignalView, Stage,
 };
 
 /// Cases listed at most at once.
@@ -50,6 +50,15 @@ pub(super) fn open(
             schema::micros(now),
         ))?;
     Ok(())
+}
+
+/// Whether there is such a case.
+pub(super) fn is_open(transaction: &Transaction<'_>, case: &CaseId) -> Result<bool, StoreError> {
+    let open = transaction
+        .prepare_cached("SELECT 1 FROM cases WHERE id = ?1")?
+        .query_row([case.to_string()], |_| Ok(()))
+        .optional()?;
+    Ok(open.is_some())
 }
 
 /// Says that something of a case changed.
@@ -177,10 +186,11 @@ fn head(row: &Row<'_>) -> rusqlite::Result<CaseView> {
     Ok(CaseView {
         id: schema::parsed(row, "id", CaseId::parse)?,
         user: schema::user(row)?,
-        status: CaseStatus::of(&[]),
+        status: CaseStatus::of(&[], Stage::None),
         score: row.get("score")?,
         opened_at: schema::time(row, "opened_at")?,
         updated_at: schema::time(row, "updated_at")?,
+        containment: Containment::default(),
         actions: Vec::new(),
         decisions: Vec::new(),
         signals: Vec::new(),
@@ -191,7 +201,7 @@ fn add_actions(connection: &Connection, case: &mut CaseView) -> Result<(), Store
     let mut select = connection.prepare_cached(
         "SELECT id, kind, state, score, approvers_needed, round, expires_at, attempts,
                 last_outcome, event_at, acknowledged_at
-         FROM actions WHERE case_id = ?1",
+         FROM actions WHERE case_id = ?1 ORDER BY ordered_at, id",
     )?;
     let rows = select.query_map([case.id.to_string()], action)?;
     for row in rows {
@@ -199,9 +209,9 @@ fn add_actions(connection: &Connection, case: &mut CaseView) -> Result<(), Store
         add_judgements(connection, round, &mut action)?;
         case.actions.push(action);
     }
-    case.actions.sort_by_key(|action| (action.kind, action.id));
-    let states: Vec<ActionState> = case.actions.iter().map(|action| action.state).collect();
-    case.status = CaseStatus::of(&states);
+    // Stable: within a kind the rounds stay in the order they were ordered in.
+    case.actions.sort_by_key(|action| action.kind);
+    case.derive(containment::proof(connection, &case.id)?);
     Ok(())
 }
 

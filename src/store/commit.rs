@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sqlite::begin;
 use super::{
-    Commit, Committed, Decided, Position, StoreError, cases, memory, outbox, quarantine, schema,
-    surroundings,
+    Commit, Committed, Decided, Position, StoreError, cases, containment, memory, outbox,
+    quarantine, schema, surroundings,
 };
 use crate::model::Decision;
 use crate::respond::lifecycle::Call;
@@ -49,6 +49,12 @@ pub(super) fn apply(
     for (case, signal) in &commit.signals {
         committed.signals_dropped += u32::from(!cases::file(transaction, case, signal, now)?);
         outbox::ask_again(transaction, case, now)?;
+    }
+    for proof in &commit.proofs {
+        containment::prove(transaction, proof, now, &mut committed)?;
+    }
+    for withdrawn in &commit.withdrawn {
+        committed.withdrawn += outbox::withdraw(transaction, withdrawn, now)?;
     }
     quarantine::release(transaction, &commit.released)?;
     for record in &commit.quarantine {
@@ -121,7 +127,7 @@ fn decide(
         committed.signals_dropped += u32::from(!filed);
     }
     for order in &decision.orders {
-        if let Some(call) = Call::of(order.effect, decision.admission) {
+        if let Some(call) = Call::of(order.kind, order.effect, decision.admission) {
             let queued = outbox::order(transaction, decided, order, call, now)?;
             committed.queued += u32::from(queued);
         }

@@ -1,5 +1,5 @@
-//! What survives: memory, decisions, the outbox, quarantine and the stream's
-//! positions.
+//! What survives: memory, decisions, the outbox, what became of evictions,
+//! quarantine and the stream's positions.
 //!
 //! Invariant: [`Store::commit`] writes them in one transaction, positions
 //! included, so a crash loses nothing and repeats nothing. The outbox is the
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 mod cases;
 mod commit;
+mod containment;
 mod error;
 mod judgement;
 mod memory;
@@ -31,8 +32,8 @@ pub use self::error::{JudgeError, StoreError};
 use self::sqlite::Database;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Signal, Surroundings,
-    Thing, UserId, UserMemory, UserRef,
+    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Proof, Signal,
+    Surroundings, Thing, UserId, UserMemory, UserRef,
 };
 
 /// How far a partition has been read and committed.
@@ -89,7 +90,17 @@ pub struct Quarantined {
     pub record: Undecodable,
 }
 
-/// Everything that one batch of messages changed.
+/// What a case still asks is asked no longer: nothing calls for it any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// The case.
+    pub case: CaseId,
+    /// Why, for a human, e.g. `dismissed in Entra`.
+    pub reason: Box<str>,
+}
+
+/// Everything that one batch of messages changed, applied in the order of the
+/// fields.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
     /// New positions, one per partition touched.
@@ -103,6 +114,11 @@ pub struct Commit {
     pub decisions: Vec<Decided>,
     /// Signals to file under a case that is already open.
     pub signals: Vec<(CaseId, Signal)>,
+    /// What sign-ins after a revoke showed.
+    pub proofs: Vec<Proof>,
+    /// Cases whose questions are taken back. What is queued, on its way or
+    /// done stays.
+    pub withdrawn: Vec<Withdrawn>,
     /// Records to keep.
     pub quarantine: Vec<Quarantined>,
     /// Quarantined rows that were decoded after all and go.
@@ -119,6 +135,13 @@ pub struct Committed {
     /// Signals left out because their case holds as many as it may, or is not
     /// there.
     pub signals_dropped: u32,
+    /// Cases whose eviction was proven, as far as that is news: a record that
+    /// says the same again counts only after another revoke.
+    pub proven: u32,
+    /// Cases whose eviction was evaded, counted in the same way.
+    pub evaded: u32,
+    /// Questions withdrawn for [`Commit::withdrawn`].
+    pub withdrawn: u32,
 }
 
 /// An action the responder has claimed: it is `sending` until settled.
@@ -288,6 +311,22 @@ impl Store {
         // On the writer's connection: a list must not delay the pipeline.
         self.database
             .write(move |db| memory::load(db, &users))
+            .await
+    }
+
+    /// When Graph last acknowledged `revoke_sessions` of each case (the
+    /// daemon's clock), in the order asked for; `None` where it has not, or
+    /// there is no such case. One look into an index a case.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn revoked_at(
+        &self,
+        cases: Vec<CaseId>,
+    ) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        // On the writer's connection: a list must not delay the pipeline.
+        self.database
+            .write(move |db| containment::revoked_at(db, &cases))
             .await
     }
 

@@ -9,7 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params_from_iter};
 
 use super::sqlite::begin;
-use super::{Claimed, Decided, OutboxStats, Settlement, StoreError, cases, quarantine, schema};
+use super::{
+    Claimed, Decided, OutboxStats, Settlement, StoreError, Withdrawn, cases, quarantine, schema,
+};
 use crate::model::{ActionId, ActionKind, ActionState, CaseId, Order, UserId};
 use crate::respond::lifecycle::{self, Call, Transition};
 
@@ -17,6 +19,8 @@ use crate::respond::lifecycle::{self, Call, Transition};
 const CLAIM_MAX: u32 = 1_000;
 /// Characters kept of an outcome.
 const OUTCOME_CHARS_MAX: usize = 500;
+/// Why a question of an earlier round ends: it is asked anew.
+const SUPERSEDED: &str = "newer evidence in the same case calls for it anew";
 /// How long a question stands that is asked again: the policies' default.
 const ASKED_AGAIN_FOR: SignedDuration = SignedDuration::from_mins(30);
 
@@ -48,6 +52,10 @@ pub(super) fn order(
     let id = ActionId::derive(&decision.case, order.kind, &decision.opened_by);
     let Some((_, existing)) = standing(transaction, &id)? else {
         let state = lifecycle::opening(call);
+        // One question at a time: two rounds would otherwise be answered by one
+        // yes and done twice.
+        let case = &decision.case;
+        withdraw_asked(transaction, case, Some(order.kind), SUPERSEDED)?;
         insert(transaction, &id, decided, order, now)?;
         enter(transaction, &id, state, order, now)?;
         return Ok(state == ActionState::Queued);
@@ -72,32 +80,103 @@ pub(super) fn order(
     Ok(state == ActionState::Queued)
 }
 
-/// The theft goes on: what was asked of a case and answered by nobody is asked
-/// again, on the same terms.
+/// The theft goes on: what was asked of a case and answered by nobody, or
+/// withdrawn, is asked again, on the same terms. Only the latest round of each
+/// kind is.
 pub(super) fn ask_again(
     transaction: &Transaction<'_>,
     case: &CaseId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let expired: Vec<ActionId> = transaction
-        .prepare_cached("SELECT id FROM actions WHERE case_id = ?1 AND state = ?2")?
-        .query_map((case.to_string(), ActionState::Expired.as_str()), |row| {
-            schema::parsed(row, "id", ActionId::parse)
-        })?
+    let unanswered: Vec<(ActionId, ActionState)> = transaction
+        .prepare_cached(
+            "SELECT a.id, a.state FROM actions a
+             WHERE a.case_id = ?1 AND a.state IN (?2, ?3) AND NOT EXISTS (
+                 SELECT 1 FROM actions later
+                 WHERE later.case_id = a.case_id AND later.kind = a.kind
+                   AND (later.ordered_at, later.id) > (a.ordered_at, a.id))",
+        )?
+        .query_map(
+            (
+                case.to_string(),
+                ActionState::Expired.as_str(),
+                ActionState::Withdrawn.as_str(),
+            ),
+            |row| {
+                Ok((
+                    schema::parsed(row, "id", ActionId::parse)?,
+                    schema::parsed(row, "state", str::parse::<ActionState>)?,
+                ))
+            },
+        )?
         .collect::<Result<_, _>>()?;
     let until = now
         .saturating_add(ASKED_AGAIN_FOR)
         .unwrap_or(Timestamp::MAX);
-    for id in expired {
-        let state = step(&id, ActionState::Expired, Transition::AskedAgain)?;
+    for (id, from) in unanswered {
+        let state = step(&id, from, Transition::AskedAgain)?;
         transaction
             .prepare_cached(
-                "UPDATE actions SET state = ?2, approved = 0, expires_at = ?3, round = round + 1
+                "UPDATE actions SET
+                     state = ?2, approved = 0, expires_at = ?3, round = round + 1,
+                     last_outcome = CASE state WHEN 'withdrawn' THEN NULL ELSE last_outcome END
                  WHERE id = ?1",
             )?
             .execute((id.to_string(), state.as_str(), schema::micros(until)))?;
     }
     Ok(())
+}
+
+/// Takes back what a case still asks, and says why. Returns how many questions
+/// that were.
+pub(super) fn withdraw(
+    transaction: &Transaction<'_>,
+    withdrawn: &Withdrawn,
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    let questions = withdraw_asked(transaction, &withdrawn.case, None, &withdrawn.reason)?;
+    if questions > 0 {
+        cases::touch(transaction, &withdrawn.case, now)?;
+    }
+    Ok(questions)
+}
+
+/// Takes back the questions of a case, all or those of one kind.
+fn withdraw_asked(
+    transaction: &Transaction<'_>,
+    case: &CaseId,
+    kind: Option<ActionKind>,
+    reason: &str,
+) -> Result<u32, StoreError> {
+    let from = ActionState::AwaitingApproval;
+    let asked: Vec<ActionId> = transaction
+        .prepare_cached(
+            "SELECT id FROM actions
+             WHERE case_id = ?1 AND state = ?2 AND kind = coalesce(?3, kind)",
+        )?
+        .query_map(
+            (
+                case.to_string(),
+                from.as_str(),
+                kind.map(ActionKind::as_str),
+            ),
+            |row| schema::parsed(row, "id", ActionId::parse),
+        )?
+        .collect::<Result<_, _>>()?;
+    let mut questions = 0;
+    for id in asked {
+        let state = step(&id, from, Transition::Withdrawn)?;
+        transaction
+            .prepare_cached("UPDATE actions SET state = ?2, last_outcome = ?3 WHERE id = ?1")?
+            .execute((id.to_string(), state.as_str(), kept(reason)))?;
+        questions += 1;
+    }
+    Ok(questions)
+}
+
+/// As much of an outcome as is kept.
+fn kept(outcome: &str) -> String {
+    outcome.chars().take(OUTCOME_CHARS_MAX).collect()
 }
 
 /// Inserts a new action, refused until [`enter`] says otherwise.
@@ -111,8 +190,8 @@ fn insert(
     transaction
         .prepare_cached(
             "INSERT INTO actions (id, case_id, kind, state, score, approvers_needed, event_at,
-                                  enqueued_at, received_at, committed_at, not_before)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?9)",
+                                  enqueued_at, received_at, committed_at, not_before, ordered_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?9, ?9)",
         )?
         .execute((
             id.to_string(),
@@ -139,7 +218,8 @@ fn restart(
     transaction
         .prepare_cached(
             "UPDATE actions SET event_at = ?2, enqueued_at = ?3, received_at = ?4,
-                                committed_at = ?5, attempts = 0
+                                committed_at = ?5, attempts = 0,
+                 last_outcome = CASE state WHEN 'withdrawn' THEN NULL ELSE last_outcome END
              WHERE id = ?1",
         )?
         .execute((
@@ -318,7 +398,6 @@ fn write_settlement(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let acknowledged_at = (state == ActionState::Acknowledged).then(|| schema::micros(now));
-    let outcome: String = settlement.outcome.chars().take(OUTCOME_CHARS_MAX).collect();
     transaction
         .prepare_cached(
             "UPDATE actions SET
@@ -331,7 +410,7 @@ fn write_settlement(
             settlement.id.to_string(),
             state.as_str(),
             schema::micros(settlement.not_before.unwrap_or(now)),
-            outcome,
+            kept(&settlement.outcome),
             settlement.sent,
             acknowledged_at,
         ))?;

@@ -19,6 +19,7 @@ use crate::model::{UserId, UserRef};
 
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001_initial.sql")),
+    M::up(include_str!("../../migrations/0002_containment.sql")).foreign_key_check(),
     M::up(include_str!("../../migrations/0003_surroundings.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
@@ -94,6 +95,12 @@ fn unreadable(row: &Row<'_>, column: &str, error: &dyn fmt::Display) -> rusqlite
         Type::Text,
         format!("column {column}: {error}").into(),
     )
+}
+
+/// Brings the schema of a new database to an older version.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &mut Connection, version: usize) {
+    MIGRATIONS.to_version(connection, version).unwrap();
 }
 
 /// How SQLite would run a query, one step a line.

@@ -52,7 +52,7 @@ async fn a_case_says_why_and_how_fast() {
     assert_eq!(case.decisions.len(), 1);
     assert_eq!(
         (case.decisions[0].decision.effect, case.score),
-        (Effect::Act, 93)
+        (Effect::Act, 98)
     );
     for action in &case.actions {
         assert_eq!(action.state, ActionState::Acknowledged, "{action:?}");

@@ -306,7 +306,7 @@ async fn what_is_wrong_is_said_in_one_line_that_names_it() {
     another hub: evictd: receivers failed: contoso.servicebus.windows.net has no event hub no-such-hub: check event_hubs.hubs
     http: evictd: DIR/evictd.toml: graph.endpoint: saw "http://192.0.2.1:PORT/v1.0", expected an https URL: a token must not cross a network in the clear
     a name for an address: evictd: DIR/evictd.toml: invalid socket address syntax for key `http.listen`
-    a missing list: evictd: cannot start: intelligence list DIR/no-such-list.txt cannot be read: No such file or directory (os error 2)
+    a missing list: evictd: cannot start: intel.tor_exits: DIR/no-such-list.txt cannot be read: No such file or directory (os error 2)
     no such policies: evictd: cannot start: /none: cannot be read: No such file or directory (os error 2)
     "#);
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::cli::output::{self, escape};
 use crate::console::control::{Partition, Status};
-use crate::model::{ActionState, ActionView, Admission, CaseView, UserRef};
+use crate::model::{ActionState, ActionView, Admission, CaseView, Containment, Stage, UserRef};
 use crate::policy;
 use crate::store::Judgement;
 
@@ -47,20 +47,28 @@ pub(super) fn list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> i
     Ok(())
 }
 
-/// What failed and why, and what a case asks; else what was ordered.
+/// That the thief came back, what failed and why, and what a case asks; else
+/// what was ordered.
 fn what(case: &CaseView, now: Timestamp) -> String {
-    let parts: Vec<String> = failure(case).into_iter().chain(asks(case, now)).collect();
-    if parts.is_empty() {
-        kinds(case.actions.iter())
-    } else {
-        parts.join("; ")
+    let parts = [evasion(case, now), failure(case), asks(case, now)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match (parts.is_empty(), case.containment.stage) {
+        (true, Stage::Proven) => format!("{} (proven)", kinds(case.latest())),
+        (true, _) => kinds(case.latest()),
+        (false, _) => parts.join("; "),
     }
+}
+
+fn evasion(case: &CaseView, now: Timestamp) -> Option<String> {
+    let shown_at = case.containment.shown_at;
+    let evaded = shown_at.filter(|_| case.containment.stage == Stage::Evaded)?;
+    Some(format!("evaded {} ago", age(evaded, now)))
 }
 
 /// `failed: revoke_sessions (403 …)`, with the first reason that is known.
 fn failure(case: &CaseView) -> Option<String> {
     let failed = |action: &&ActionView| action.state == ActionState::Failed;
-    let failed: Vec<&ActionView> = case.actions.iter().filter(failed).collect();
+    let failed: Vec<&ActionView> = case.latest().filter(failed).collect();
     let names = kinds(failed.iter().copied());
     let reason = failed.iter().find_map(|a| a.last_outcome.as_deref());
     match (failed.is_empty(), reason) {
@@ -144,6 +152,9 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
         age(case.opened_at, now),
         clock(case.opened_at)
     )?;
+    if let Some(line) = containment(&case.containment) {
+        writeln!(out, "{line}")?;
+    }
     writeln!(out, "\nSignals")?;
     for signal in &case.signals {
         writeln!(
@@ -154,6 +165,28 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
             escape(&signal.text)
         )?;
     }
+    decisions(out, case)?;
+    writeln!(out, "\nActions")?;
+    if case.actions.is_empty() {
+        writeln!(out, "  none")?;
+    }
+    for rounds in case.actions.chunk_by(|a, b| a.kind == b.kind) {
+        for (n, action) in rounds.iter().enumerate() {
+            let round = (rounds.len() > 1).then(|| format!("round {}", n + 1));
+            action_line(out, action, round, now)?;
+        }
+    }
+    if waiting(case).next().is_some() {
+        writeln!(
+            out,
+            "\nevictd cases approve {0}   or   evictd cases deny {0}",
+            case.id.short()
+        )?;
+    }
+    Ok(())
+}
+
+fn decisions(out: &mut dyn Write, case: &CaseView) -> io::Result<()> {
     writeln!(out, "\nDecisions")?;
     for view in &case.decisions {
         let decision = &view.decision;
@@ -177,25 +210,49 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
             }
         }
     }
-    writeln!(out, "\nActions")?;
-    if case.actions.is_empty() {
-        writeln!(out, "  none")?;
-    }
-    for action in &case.actions {
-        action_line(out, action, now)?;
-    }
-    if waiting(case).next().is_some() {
-        writeln!(
-            out,
-            "\nevictd cases approve {0}   or   evictd cases deny {0}",
-            case.id.short()
-        )?;
-    }
     Ok(())
 }
 
-fn action_line(out: &mut dyn Write, action: &ActionView, now: Timestamp) -> io::Result<()> {
-    let mut terms = Vec::new();
+/// How far the eviction has come; `None` where nothing was sent.
+fn containment(containment: &Containment) -> Option<String> {
+    let Containment {
+        stage,
+        acknowledged_at,
+        shown_at,
+        shown_by,
+    } = containment;
+    let shown = shown_at.map(clock).unwrap_or_default();
+    let record = shown_by.as_ref().map_or("", |record| record.as_str());
+    let record = escape(record);
+    let acknowledged = acknowledged_at.map(|at| format!("Graph acknowledged {}", clock(at)));
+    Some(match stage {
+        Stage::None => return None,
+        Stage::Requested => "Contained: not yet; the revoke is requested".to_owned(),
+        Stage::Acknowledged => format!("Contained: {}; not proven yet", acknowledged?),
+        Stage::Proven => {
+            let acknowledged = acknowledged.map_or(String::new(), |text| format!("{text}; "));
+            format!("Contained: {acknowledged}proven {shown} (sign-in refused, record {record})")
+        }
+        Stage::Evaded => {
+            let again = acknowledged_at.filter(|at| Some(*at) > *shown_at);
+            let again = again.map_or(String::new(), |at| {
+                format!("; Graph acknowledged another revoke {}", clock(at))
+            });
+            format!(
+                "EVADED {shown}: a sign-in from the attacker's address succeeded \
+                 (record {record}){again}"
+            )
+        }
+    })
+}
+
+fn action_line(
+    out: &mut dyn Write,
+    action: &ActionView,
+    round: Option<String>,
+    now: Timestamp,
+) -> io::Result<()> {
+    let mut terms = Vec::from_iter(round);
     if let Some(outcome) = &action.last_outcome {
         terms.push(escape(outcome).into_owned());
     }
@@ -232,8 +289,7 @@ pub(super) fn judged(out: &mut dyn Write, case: &CaseView, judgement: Judgement)
     let name = escape(who(&case.user)).into_owned();
     let id = case.id.short();
     if judgement == Judgement::Deny {
-        let denied = case.actions.iter();
-        let denied = kinds(denied.filter(|a| a.state == ActionState::Denied));
+        let denied = kinds(case.latest().filter(|a| a.state == ActionState::Denied));
         return writeln!(out, "Denied: {denied} for {name}.");
     }
     if let Some(action) = waiting(case).max_by_key(|action| action.approvers_needed) {
@@ -243,8 +299,7 @@ pub(super) fn judged(out: &mut dyn Write, case: &CaseView, judgement: Judgement)
             "Approved by {have} of {need}; another person must approve {id}."
         );
     }
-    let approved = case.actions.iter();
-    let approved = kinds(approved.filter(|a| !a.approved_by.is_empty()));
+    let approved = kinds(case.latest().filter(|a| !a.approved_by.is_empty()));
     writeln!(
         out,
         "Approved: {approved} for {name}. `evictd cases show {id}` follows it."

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Order, PolicyName, RecordId,
-    UserId, UserRef,
+    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Order, PolicyName, Proof,
+    ProofOutcome, RecordId, UserId, UserRef,
 };
 use crate::store::{Commit, Decided, Quarantined};
 
@@ -322,6 +322,28 @@ async fn a_list_shows_what_needs_a_human_first_however_old_it_is() {
     assert_eq!(
         all,
         [case_of("old-question"), case_of("newer"), case_of("older")]
+    );
+    let commit = Commit {
+        proofs: vec![Proof {
+            case: case_of("older"),
+            at: at(40),
+            record: RecordId::new("r9"),
+            outcome: ProofOutcome::Evaded,
+        }],
+        ..Commit::default()
+    };
+    served.store.commit(commit, at(41)).await.unwrap();
+    let (_, first) = served.send("GET", "/v1/cases?limit=1").await;
+    assert_eq!(first[0]["id"], json!(case_of("older")));
+    assert_eq!(first[0]["status"], "evaded");
+    assert_eq!(
+        first[0]["containment"],
+        json!({
+            "stage": "evaded",
+            "acknowledged_at": null,
+            "shown_at": at(40),
+            "shown_by": "r9",
+        })
     );
     served.stop().await;
 }

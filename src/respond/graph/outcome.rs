@@ -78,6 +78,20 @@ pub enum Outcome {
         /// The status.
         status: u16,
     },
+    /// A reset that Graph refused because the password is not Entra's to set:
+    /// the account is synchronised or federated.
+    ManagedElsewhere {
+        /// Graph's message.
+        message: Box<str>,
+    },
+    /// What needs a human's yes and has none; nothing was sent.
+    Unapproved,
+    /// A reset of a guest, whose password is the home tenant's. Nothing was
+    /// sent.
+    Guest,
+    /// The operating system gave no random bytes for a password; nothing was
+    /// sent.
+    NoPassword,
     /// Entra gave no token; nothing was sent.
     NoToken {
         /// Why, for a human.
@@ -114,6 +128,10 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::ConnectionLost { .. } => "connection_lost",
             Self::Unreadable { .. } => "unreadable",
+            Self::ManagedElsewhere { .. } => "managed_elsewhere",
+            Self::Unapproved => "unapproved",
+            Self::Guest => "guest",
+            Self::NoPassword => "no_password",
             Self::NoToken { .. } => "no_token",
         }
     }
@@ -123,9 +141,12 @@ impl Outcome {
     pub fn end(&self, attempts: u32, roll: f64) -> End {
         let after = match self {
             Self::Acknowledged { .. } => return End::Done,
-            Self::Forbidden { .. } | Self::NotFound | Self::BadRequest { .. } => {
-                return End::Final;
-            }
+            Self::Forbidden { .. }
+            | Self::NotFound
+            | Self::BadRequest { .. }
+            | Self::ManagedElsewhere { .. }
+            | Self::Unapproved
+            | Self::Guest => return End::Final,
             Self::Unauthorized { stale: true } => Duration::ZERO,
             Self::Throttled { retry_after, .. } | Self::ServerError { retry_after, .. } => {
                 retry_after.unwrap_or_else(|| backoff(attempts, roll))
@@ -135,6 +156,7 @@ impl Outcome {
             | Self::TimedOut
             | Self::ConnectionLost { .. }
             | Self::Unreadable { .. }
+            | Self::NoPassword
             | Self::NoToken { .. } => backoff(attempts, roll),
         };
         End::Retry { after }
@@ -160,7 +182,11 @@ impl Outcome {
     pub fn was_sent(&self) -> bool {
         !matches!(
             self,
-            Self::NoToken { .. } | Self::ConnectionLost { connected: false }
+            Self::NoToken { .. }
+                | Self::NoPassword
+                | Self::Unapproved
+                | Self::Guest
+                | Self::ConnectionLost { connected: false }
         )
     }
 }
@@ -183,6 +209,14 @@ impl fmt::Display for Outcome {
             Self::ConnectionLost { connected: true } => f.write_str("the connection broke"),
             Self::ConnectionLost { connected: false } => f.write_str("no connection"),
             Self::Unreadable { status } => write!(f, "{status} with an unreadable answer"),
+            Self::ManagedElsewhere { message } => write!(
+                f,
+                "refused, the password is kept elsewhere (synchronised or federated); \
+                 reset it there: {message}"
+            ),
+            Self::Unapproved => f.write_str("not sent: no human has approved it"),
+            Self::Guest => f.write_str("not sent: a guest's password is the home tenant's"),
+            Self::NoPassword => f.write_str("not sent: no random bytes for a password"),
             Self::NoToken { reason } => write!(f, "no token: {reason}"),
         }
     }

@@ -87,6 +87,58 @@ fn what_never_was_an_answer_is_tried_again() {
 }
 
 #[test]
+fn what_only_a_human_can_do_is_not_tried_again_and_was_not_sent_in_vain() {
+    let elsewhere = Outcome::ManagedElsewhere {
+        message: "Its words.".into(),
+    };
+    for (outcome, sent) in [
+        (elsewhere, true),
+        (Outcome::Guest, false),
+        (Outcome::Unapproved, false),
+    ] {
+        assert_eq!(outcome.end(0, 0.0), End::Final, "{outcome}");
+        assert_eq!(outcome.was_sent(), sent, "{outcome}");
+        assert_eq!(outcome.pauses_lane(), None, "{outcome}");
+    }
+    assert_eq!(Outcome::NoPassword.end(0, 0.0), HALF_A_SECOND);
+    assert!(!Outcome::NoPassword.was_sent());
+}
+
+#[test]
+fn a_refused_reset_says_whose_password_it_is_and_never_the_password() {
+    let password = Password::generate().unwrap();
+    let bad = |message: &str| Outcome::BadRequest {
+        code: "Request_BadRequest".into(),
+        message: message.into(),
+    };
+    let elsewhere = |message: &str| Outcome::ManagedElsewhere {
+        message: message.into(),
+    };
+    let weak = "The specified password does not comply with password complexity requirements.";
+    let synced = "Unable to update the specified properties for on-premises mastered \
+                  Directory Sync objects or objects currently undergoing migration.";
+    let federated = "A Federated user's password cannot be set.";
+    let quoted = format!("'{}' is weak", &password.secret()[..12]);
+    let left_out = "(left out: the answer quotes the password)";
+    let forbidden = |message: &str| Outcome::Forbidden {
+        code: "Authorization_RequestDenied".into(),
+        message: message.into(),
+    };
+    for (outcome, expected) in [
+        (bad(weak), bad(weak)),
+        (bad(synced), elsewhere(synced)),
+        (bad(federated), elsewhere(federated)),
+        (bad(&quoted), bad(left_out)),
+        (forbidden("No."), forbidden("No.")),
+        (forbidden(&quoted), forbidden(left_out)),
+        (Outcome::NotFound, Outcome::NotFound),
+        (Outcome::TimedOut, Outcome::TimedOut),
+    ] {
+        assert_eq!(of_reset(outcome, &password), expected);
+    }
+}
+
+#[test]
 fn only_what_would_meet_every_request_pauses_the_lane() {
     let wait = Some(Duration::from_secs(3));
     let throttled = |retry_after| Outcome::Throttled {

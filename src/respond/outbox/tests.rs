@@ -7,6 +7,7 @@
 mod answers;
 mod batches;
 mod lifecycle;
+mod resets;
 mod tokens;
 
 use std::num::NonZeroU32;
@@ -23,9 +24,9 @@ use super::super::lanes::{
     DIRECTORY_WRITE_BURST, DIRECTORY_WRITE_PERIOD, IDENTITY_PROTECTION_PERIOD,
 };
 use super::*;
-use crate::lab::entra::{App, Entra, EntraOptions};
+use crate::lab::entra::{App, DirectoryRole, Entra, EntraOptions};
 use crate::lab::graph::{
-    Call, Fault, FaultRule, Graph, GraphOptions, Quota, Quotas, Tenant, TenantSize, User,
+    Call, Fault, FaultRule, Graph, GraphOptions, Quota, Quotas, Tenant, TenantSize, User, UserType,
 };
 use crate::lab::pki::Pki;
 use crate::model::{
@@ -47,6 +48,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// A tenant, its outbox and what the responder needs.
 struct Bench {
     graph: Graph,
+    /// Where the client looks for Graph.
+    endpoint: Url,
     entra: Arc<Entra>,
     store: Store,
     metrics: Arc<Metrics>,
@@ -85,10 +88,15 @@ impl Bench {
         let pki = Pki::generate().unwrap();
         let directory = tempfile::tempdir().unwrap();
         pki.write_to(directory.path()).unwrap();
-        let roles = ["User.RevokeSessions.All", "IdentityRiskyUser.ReadWrite.All"];
+        let roles = [
+            "User.RevokeSessions.All",
+            "IdentityRiskyUser.ReadWrite.All",
+            "User-PasswordProfile.ReadWrite.All",
+        ];
+        let app = App::new(CLIENT, SECRET, &roles);
         let entra = Arc::new(
             Entra::start(EntraOptions {
-                apps: vec![App::new(CLIENT, SECRET, &roles)],
+                apps: vec![app.with_directory_role(DirectoryRole::UserAdministrator)],
                 tls: Some(pki.server_config().unwrap()),
                 ..EntraOptions::new(TENANT)
             })
@@ -107,6 +115,7 @@ impl Bench {
             .await
             .unwrap();
         Self {
+            endpoint: Url::parse(&graph.base_url()).unwrap(),
             graph,
             entra,
             store: Store::open(directory.path()).await.unwrap(),
@@ -127,17 +136,21 @@ impl Bench {
     }
 
     fn start_in(&self, lanes: Lanes) -> Running {
-        let responder = Responder {
+        let responder = self.responder();
+        let stop = CancellationToken::new();
+        let (token, wake) = (stop.clone(), Arc::clone(&self.wake));
+        let task = tokio::spawn(async move { responder.run_in(lanes, token, &wake).await });
+        Running { stop, task }
+    }
+
+    fn responder(&self) -> Responder {
+        Responder {
             store: self.store.clone(),
             graph: self.client(),
             guard: Arc::clone(&self.guard),
             metrics: Arc::clone(&self.metrics),
             paused: Arc::clone(&self.paused),
-        };
-        let stop = CancellationToken::new();
-        let (token, wake) = (stop.clone(), Arc::clone(&self.wake));
-        let task = tokio::spawn(async move { responder.run_in(lanes, token, &wake).await });
-        Running { stop, task }
+        }
     }
 
     fn client(&self) -> GraphClient {
@@ -157,8 +170,7 @@ impl Bench {
             std::fs::write(self.secret_file(), SECRET).unwrap();
         }
         let credential = Credential::new(config, authority, http.clone()).unwrap();
-        let endpoint = Url::parse(&self.graph.base_url()).unwrap();
-        GraphClient::new(endpoint, http, credential).unwrap()
+        GraphClient::new(self.endpoint.clone(), http, credential).unwrap()
     }
 
     fn secret_file(&self) -> std::path::PathBuf {

@@ -1,7 +1,9 @@
 //! Every verb against a real database file.
 
 mod committing;
+mod containing;
 mod judging;
+mod migrating;
 mod ordering;
 mod quarantining;
 mod reading;

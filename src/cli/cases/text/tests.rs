@@ -5,11 +5,11 @@ use crate::console::control::About;
 use crate::model::{
     ActionId, ActionKind, CaseId, CaseStatus, CountryCode, Decision, DecisionId, DecisionView,
     Effect, Evidence, Family, FamilyScore, GuardReason, Intent, Mode, NetworkClass, Place,
-    PolicyName, PolicyVerdict, RecordId, RungVerdict, SessionId, Sighting, Signal, SignalName,
-    UserId,
+    PolicyName, PolicyVerdict, Proof, ProofOutcome, RecordId, RungVerdict, SessionId, Sighting,
+    Signal, SignalName, UserId,
 };
 use crate::store::Pause;
-use ActionKind::{ConfirmCompromised, RevokeSessions};
+use ActionKind::{ConfirmCompromised, ResetPassword, RevokeSessions};
 
 /// What is printed, without its colours, and no blanks at the ends of lines.
 fn plain(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
@@ -70,23 +70,25 @@ fn acknowledged(kind: ActionKind, outcome: &str) -> ActionView {
 }
 
 fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
-    let states: Vec<ActionState> = actions.iter().map(|action| action.state).collect();
     let id = UserId::new(format!("id-of-{user}"));
-    CaseView {
+    let mut case = CaseView {
         id: CaseId::derive(&id, &RecordId::new("r1")),
         user: UserRef {
             id,
             principal_name: user.into(),
             guest: false,
         },
-        status: CaseStatus::of(&states),
+        status: CaseStatus::Shadow,
         score: 91,
         opened_at: at(3),
         updated_at: at(5),
+        containment: Containment::default(),
         actions,
         decisions: Vec::new(),
         signals: Vec::new(),
-    }
+    };
+    case.derive(None);
+    case
 }
 
 fn sighting(second: i64, city: &str, country: &str, class: NetworkClass) -> Sighting {
@@ -240,6 +242,7 @@ fn a_contained_case_on_one_screen() {
     Case 0d633603-75fe-5162-888a-7e7a8ed20265  contained  score 91
     User ana@contoso.example  id-of-ana@contoso.example
     Opened 37 min ago, at 2026-11-24 06:00:03 Z
+    Contained: Graph acknowledged 2026-11-24 06:00:04 Z; not proven yet
 
     Signals
       2026-11-24 06:00:00 Z  session_divergence       session 0a1b2c3d… began at Paris (FR), AS64500, 30 min later used from Lagos (NG), AS64500 hosting
@@ -303,6 +306,93 @@ fn a_failed_case_says_what_failed_why_and_what_was_done_all_the_same() {
     revoke_sessions      acknowledged       200, 4.2 s after the event
     confirm_compromised  failed             given up after 24 h: timed out, 4 attempts
     ");
+}
+
+fn proof(second: i64, outcome: ProofOutcome) -> Proof {
+    Proof {
+        case: CaseId::derive(&UserId::new("u"), &RecordId::new("r1")),
+        at: at(second),
+        record: RecordId::new("r9"),
+        outcome,
+    }
+}
+
+#[test]
+fn how_far_an_eviction_has_come_is_one_line() {
+    let line = |actions, proof| {
+        let mut case = of("ana@contoso.example", actions);
+        case.derive(proof);
+        containment(&case.containment).unwrap_or("(no line)".to_owned())
+    };
+    let done = || acknowledged(RevokeSessions, "200");
+    let later = ActionView {
+        acknowledged_at: Some(at(900)),
+        ..done()
+    };
+    let lines = [
+        line(vec![asked(RevokeSessions, 1, &[])], None),
+        line(vec![action(RevokeSessions, ActionState::Queued)], None),
+        line(vec![done()], None),
+        line(vec![done()], Some(proof(130, ProofOutcome::Proven))),
+        line(vec![done()], Some(proof(130, ProofOutcome::Evaded))),
+        line(vec![done(), later], Some(proof(130, ProofOutcome::Evaded))),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    (no line)
+    Contained: not yet; the revoke is requested
+    Contained: Graph acknowledged 2026-11-24 06:00:04 Z; not proven yet
+    Contained: Graph acknowledged 2026-11-24 06:00:04 Z; proven 2026-11-24 06:02:10 Z (sign-in refused, record r9)
+    EVADED 2026-11-24 06:02:10 Z: a sign-in from the attacker's address succeeded (record r9)
+    EVADED 2026-11-24 06:02:10 Z: a sign-in from the attacker's address succeeded (record r9); Graph acknowledged another revoke 2026-11-24 06:15:00 Z
+    ");
+}
+
+#[test]
+fn two_rounds_in_one_case_are_both_shown_and_the_latest_counts() {
+    let failed = ActionView {
+        last_outcome: Some("403 Authorization_RequestDenied".to_owned()),
+        ..action(ConfirmCompromised, ActionState::Failed)
+    };
+    let withdrawn = ActionView {
+        last_outcome: Some("dismissed in Entra".to_owned()),
+        ..action(ResetPassword, ActionState::Withdrawn)
+    };
+    let actions = vec![
+        acknowledged(RevokeSessions, "200"),
+        action(RevokeSessions, ActionState::Queued),
+        failed,
+        acknowledged(ConfirmCompromised, "204"),
+        withdrawn,
+    ];
+    let mut view = whole(actions, Admission::Admitted);
+    view.derive(Some(proof(31 * 60, ProofOutcome::Evaded)));
+    let text = plain(|out| case(out, &view, now()));
+    let (head, _) = text.split_once("\n\nSignals").unwrap();
+    let (_, actions) = text.split_once("Actions\n").unwrap();
+    insta::assert_snapshot!(format!("{head}\n{actions}"), @r"
+    Case 0d633603-75fe-5162-888a-7e7a8ed20265  evaded  score 91
+    User ana@contoso.example  id-of-ana@contoso.example
+    Opened 37 min ago, at 2026-11-24 06:00:03 Z
+    EVADED 2026-11-24 06:31:00 Z: a sign-in from the attacker's address succeeded (record r9)
+      revoke_sessions      acknowledged       round 1, 200, 4.2 s after the event
+      revoke_sessions      queued             round 2
+      confirm_compromised  failed             round 1, 403 Authorization_RequestDenied
+      confirm_compromised  acknowledged       round 2, 204, 4.2 s after the event
+      reset_password       withdrawn          dismissed in Entra
+    ");
+    let listed = plain(|out| list(out, std::slice::from_ref(&view), now()));
+    insta::assert_snapshot!(listed, @r"
+    CASE      STATUS            SCORE       AGE  USER                 WHAT
+    0d633603  evaded               91    37 min  ana@contoso.example  evaded 7 min ago
+    ");
+    view.actions.remove(1);
+    view.derive(Some(proof(32 * 60, ProofOutcome::Proven)));
+    let listed = plain(|out| list(out, std::slice::from_ref(&view), now()));
+    let row = listed.lines().last().unwrap();
+    assert!(
+        row.ends_with("revoke_sessions, confirm_compromised, reset_password (proven)"),
+        "{row}"
+    );
 }
 
 #[test]
@@ -457,6 +547,10 @@ fn nothing_from_the_stream_reaches_the_terminal_as_it_is() {
         }],
         Admission::Admitted,
     );
+    view.derive(Some(Proof {
+        record: RecordId::new(hostile),
+        ..proof(9, ProofOutcome::Evaded)
+    }));
     view.user.principal_name = hostile.into();
     view.user.id = UserId::new(hostile);
     view.signals[0].text = hostile.to_owned();
