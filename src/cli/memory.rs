@@ -158,7 +158,9 @@ fn lately(out: &mut dyn Write, memory: &UserMemory) -> io::Result<()> {
             minute(footprint.first),
             escape(&footprint.place.to_string()),
             footprint.class.as_str(),
-            escape(footprint.client.as_deref().unwrap_or("no browser")),
+            footprint
+                .client
+                .map_or("no browser".to_owned(), |client| client.to_string()),
             traits(footprint.traits)
         )?;
     }

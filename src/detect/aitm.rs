@@ -5,9 +5,9 @@
 //! Phishing kits relay a victim's sign-in with an HTTP library and often keep
 //! its user agent; what they cannot hide is where they stand.
 
-use super::{Ground, Seen, apps, auth, catalogue, client, raise};
+use super::{Ground, Seen, apps, catalogue, raise};
 use crate::model::{
-    Attempt, Evidence, Habit, NetworkClass, Parameter, Signal, SignalName, Traits, hash_of,
+    Attempt, Browser, Evidence, Habit, NetworkClass, Parameter, Signal, SignalName, Traits, hash_of,
 };
 
 /// Strong authentication is required; "keep me signed in?" (signals.md, #14).
@@ -18,8 +18,7 @@ const NOT_COMPLIANT: i64 = 53000;
 
 /// A library that the user may come to be known for.
 pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
-    let agent = seen.sign_in.user_agent.as_deref()?;
-    client::library(agent)?;
+    seen.agent.library?;
     let app = seen.sign_in.app.id.as_deref().unwrap_or_default();
     Some(Habit::Scripted(hash_of(app)))
 }
@@ -27,13 +26,13 @@ pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     portal(seen, ground, signals);
     let sign_in = seen.sign_in;
-    let Some(library) = sign_in.user_agent.as_deref().and_then(client::library) else {
+    let Some(library) = seen.agent.library else {
         return;
     };
-    let of_kits = matches!(library, "node" | "axios" | "undici");
+    let of_kits = matches!(library, Browser::Node | Browser::Axios | Browser::Undici);
     let portal = apps::is_office_home(&sign_in.app)
         || (apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource));
-    let what = format!("signed in by {library}, an HTTP library");
+    let what = format!("signed in by {}, an HTTP library", library.as_str());
     if of_kits && portal {
         signals.push(seen.method(&catalogue::KIT_USER_AGENT, &what));
     } else if !habit(seen).is_some_and(|habit| ground.is_habit(habit, sign_in.at)) {
@@ -59,7 +58,7 @@ fn portal(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
 /// ordinary first login shows the same interrupts, so only one from a network
 /// new to the user counts.
 pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    let Some(this) = auth::attempt(seen) else {
+    let Some(this) = &seen.attempt else {
         return;
     };
     if this.correlation.is_none() || this.code == 0 && seen.traits.has(Traits::MANAGED) {
@@ -75,7 +74,7 @@ pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
         .attempts
         .iter()
         .filter(near)
-        .chain([&this])
+        .chain([this])
         .collect();
     let has = |code: i64| login.iter().any(|attempt| attempt.code == code);
     let interrupted = has(STRONG_AUTHENTICATION) && (has(KEEP_SIGNED_IN) || has(NOT_COMPLIANT));

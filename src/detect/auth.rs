@@ -47,8 +47,12 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     }
     by_claim(seen, ground, signals);
     without_prt(seen, ground, signals);
-    if let Some((device, agent)) = client::two_systems(seen.sign_in) {
-        let what = format!("the device runs {device}, the user agent says {agent}");
+    if let Some((device, agent)) = client::two_systems(seen.sign_in, seen.agent) {
+        let what = format!(
+            "the device runs {}, the user agent says {}",
+            device.as_str(),
+            agent.as_str()
+        );
         signals.push(seen.method(&catalogue::SYSTEM_MISMATCH, &what));
     }
 }
@@ -83,12 +87,16 @@ fn without_prt(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) 
 
 /// #35: denials and then a success, whichever record comes first.
 fn fatigue(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    let Some(this) = attempt(seen).filter(|attempt| attempt.code == 0 || attempt.code == DENIED)
-    else {
+    let part = |attempt: &&Attempt| attempt.code == 0 || attempt.code == DENIED;
+    let Some(this) = seen.attempt.as_ref().filter(part) else {
         return;
     };
+    let denied = |attempt: &Attempt| attempt.code == DENIED;
+    if !denied(this) && !ground.memory.attempts.iter().any(denied) {
+        return;
+    }
     let window = ground.get(Parameter::FatigueWindow);
-    let attempts = || ground.memory.attempts.iter().chain([&this]);
+    let attempts = || ground.memory.attempts.iter().chain([this]);
     for success in attempts().filter(|attempt| attempt.code == 0) {
         let before = |attempt: &&Attempt| {
             let apart = success.at.duration_since(attempt.at).as_secs();

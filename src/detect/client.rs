@@ -1,151 +1,154 @@
-//! What the client says it is: a browser and an operating system, as coarse
-//! as an attacker's change of tool and no finer, so that an upgrade is no
-//! change.
+//! What a user agent says: a browser or an HTTP library, and an operating
+//! system. Read once for each event.
 
-use crate::model::SignIn;
+use crate::model::{Browser, Client, SignIn, System};
 
-/// `Edge on Windows`; `None` for native applications and where nothing is
-/// known, which are never compared: one session serves many native clients.
-pub(super) fn describe(sign_in: &SignIn) -> Option<Box<str>> {
-    let agent = sign_in.user_agent.as_deref().unwrap_or_default();
-    let browser =
-        browser(agent).or_else(|| sign_in.device.browser.as_deref().and_then(browser_named))?;
-    let system =
-        system(agent).or_else(|| sign_in.device.operating_system.as_deref().and_then(system));
-    Some(match system {
-        Some(system) => format!("{browser} on {system}").into(),
-        None => browser.into(),
-    })
+/// What a sign-in says of its client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Agent {
+    /// The browser on its system; `None` for native applications and where
+    /// nothing is known, which are never compared: one session serves many
+    /// native clients.
+    pub(super) client: Option<Client>,
+    /// The HTTP library that the user agent names.
+    pub(super) library: Option<Browser>,
+    /// The system that the user agent names.
+    pub(super) system: Option<System>,
 }
 
-/// Whether two descriptions are two clients. iOS and macOS, Android and Linux
-/// are one: a phone that asks for the desktop site calls itself the other.
-pub(super) fn differ(a: &str, b: &str) -> bool {
-    let split = |text| match str::split_once(text, " on ") {
-        Some((browser, system)) => (browser, Some(kin(system))),
-        None => (text, None),
-    };
-    let ((browser_a, system_a), (browser_b, system_b)) = (split(a), split(b));
-    let systems_differ = matches!((system_a, system_b), (Some(a), Some(b)) if a != b);
-    browser_a != browser_b || systems_differ
-}
-
-/// Whether it is a phone's or a tablet's.
-pub(super) fn is_mobile(client: &str) -> bool {
-    client.ends_with(" on iOS") || client.ends_with(" on Android")
+impl Agent {
+    pub(super) fn of(sign_in: &SignIn) -> Self {
+        let agent = sign_in.user_agent.as_deref().unwrap_or_default();
+        let library = library(agent);
+        let system = system(agent);
+        let device = &sign_in.device;
+        let browser = browser(agent)
+            .or(library)
+            .or_else(|| device.browser.as_deref().and_then(browser_named));
+        let client = browser.map(|browser| Client {
+            browser,
+            system: system.or_else(|| device.operating_system.as_deref().and_then(self::system)),
+        });
+        Self {
+            client,
+            library,
+            system,
+        }
+    }
 }
 
 /// The operating system that the device says it runs, and the one that the
 /// user agent names, where both are known and are two.
-pub(super) fn two_systems(sign_in: &SignIn) -> Option<(&'static str, &'static str)> {
-    let agent = system(sign_in.user_agent.as_deref()?)?;
+pub(super) fn two_systems(sign_in: &SignIn, agent: Agent) -> Option<(System, System)> {
+    let named = agent.system?;
     let device = system(sign_in.device.operating_system.as_deref()?)?;
-    (kin(agent) != kin(device)).then_some((device, agent))
+    (named.kin() != device.kin()).then_some((device, named))
 }
 
-/// Whether either names Windows.
-pub(super) fn is_windows(sign_in: &SignIn) -> bool {
-    let texts = [&sign_in.user_agent, &sign_in.device.operating_system];
-    texts
-        .into_iter()
-        .flatten()
-        .any(|text| system(text) == Some("Windows"))
+/// Products by their token, the most telling first: Edge and Opera also call
+/// themselves Chrome, and Chrome calls itself Safari.
+fn browser(agent: &str) -> Option<Browser> {
+    let product = |token: &str| {
+        let (name, _) = token.split_once('/')?;
+        Some(match name {
+            "Edg" | "EdgA" | "EdgiOS" => Browser::Edge,
+            "OPR" => Browser::Opera,
+            "Firefox" | "FxiOS" => Browser::Firefox,
+            "HeadlessChrome" => Browser::HeadlessChrome,
+            "Chrome" | "CriOS" => Browser::Chrome,
+            "Safari" => Browser::Safari,
+            _ => return None,
+        })
+    };
+    agent
+        .split(' ')
+        .filter_map(product)
+        .min_by_key(|browser| Browser::ALL.iter().position(|known| known == browser))
 }
-
-fn kin(system: &str) -> &str {
-    match system {
-        "iOS" => "macOS",
-        "Android" => "Linux",
-        other => other,
-    }
-}
-
-/// Order matters: Edge and Opera also call themselves Chrome, and Chrome
-/// calls itself Safari.
-const BROWSERS: &[(&str, &str)] = &[
-    ("Edg/", "Edge"),
-    ("EdgA/", "Edge"),
-    ("EdgiOS/", "Edge"),
-    ("OPR/", "Opera"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("HeadlessChrome/", "Headless Chrome"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-];
 
 /// HTTP libraries by how their user agents begin (signals.md, #11 and #12).
-const LIBRARIES: &[(&str, &str)] = &[
-    ("python-requests/", "python-requests"),
-    ("python-httpx/", "python-httpx"),
-    ("aiohttp/", "aiohttp"),
-    ("axios/", "axios"),
-    ("curl/", "curl"),
-    ("Go-http-client/", "Go-http-client"),
-    ("go-resty/", "go-resty"),
-    ("undici", "undici"),
-    ("node-fetch", "node"),
-    ("node", "node"),
+const LIBRARIES: &[(&str, Browser)] = &[
+    ("python-requests/", Browser::PythonRequests),
+    ("python-httpx/", Browser::PythonHttpx),
+    ("aiohttp/", Browser::Aiohttp),
+    ("axios/", Browser::Axios),
+    ("curl/", Browser::Curl),
+    ("Go-http-client/", Browser::GoHttpClient),
+    ("go-resty/", Browser::GoResty),
+    ("undici", Browser::Undici),
+    ("node-fetch", Browser::Node),
+    ("node", Browser::Node),
 ];
 
-fn browser(agent: &str) -> Option<&'static str> {
-    BROWSERS
-        .iter()
-        .find(|(token, _)| agent.contains(token))
-        .map(|(_, name)| *name)
-        .or_else(|| library(agent))
-}
-
-/// The HTTP library that the user agent names; Python's aiohttp writes
-/// `Python/3.11 aiohttp/3.9`.
-pub(super) fn library(agent: &str) -> Option<&'static str> {
-    let agent = agent.trim();
+/// Python's aiohttp writes `Python/3.11 aiohttp/3.9`.
+fn library(agent: &str) -> Option<Browser> {
+    let agent = agent.trim_start();
+    // What nearly everybody says.
+    if agent.starts_with("Mozilla/") {
+        return None;
+    }
+    if agent.contains(" aiohttp/") {
+        return Some(Browser::Aiohttp);
+    }
     let begins = |token: &str| {
         agent
             .get(..token.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(token))
     };
-    if agent.contains(" aiohttp/") {
-        return Some("aiohttp");
-    }
     LIBRARIES
         .iter()
         .find(|(token, _)| begins(token))
-        .map(|(_, name)| *name)
+        .map(|(_, library)| *library)
 }
 
 /// `deviceDetail.browser`: `Chrome 128.0.0`, `Edge 92.0.902`, `Mobile Safari`.
-fn browser_named(text: &str) -> Option<&'static str> {
-    ["Edge", "Opera", "Firefox", "Chrome", "Safari"]
-        .into_iter()
-        .find(|name| text.contains(name))
+fn browser_named(text: &str) -> Option<Browser> {
+    [
+        Browser::Edge,
+        Browser::Opera,
+        Browser::Firefox,
+        Browser::Chrome,
+        Browser::Safari,
+    ]
+    .into_iter()
+    .find(|browser| text.contains(browser.as_str()))
 }
 
-fn system(text: &str) -> Option<&'static str> {
-    const SYSTEMS: &[(&str, &str)] = &[
-        ("Windows", "Windows"),
-        ("Android", "Android"),
-        ("iPhone", "iOS"),
-        ("iPad", "iOS"),
-        ("iOS", "iOS"),
-        ("Ios", "iOS"),
-        ("Mac OS", "macOS"),
-        ("MacOs", "macOS"),
-        ("Macintosh", "macOS"),
-        ("CrOS", "ChromeOS"),
-        ("Linux", "Linux"),
+/// The system that a user agent names in its first parenthesis, or that a text
+/// of `deviceDetail` names anywhere.
+fn system(text: &str) -> Option<System> {
+    const SYSTEMS: &[(&str, System)] = &[
+        ("Windows", System::Windows),
+        ("Android", System::Android),
+        ("iPhone", System::Ios),
+        ("iPad", System::Ios),
+        ("iOS", System::Ios),
+        ("Ios", System::Ios),
+        ("Mac OS", System::MacOs),
+        ("MacOs", System::MacOs),
+        ("Macintosh", System::MacOs),
+        ("CrOS", System::ChromeOs),
+        ("Linux", System::Linux),
     ];
+    let start = text.find('(').unwrap_or(0);
+    let end = text[start..]
+        .find(')')
+        .map_or(text.len(), |end| start + end);
+    let text = &text[start..end];
     SYSTEMS
         .iter()
         .find(|(token, _)| text.contains(token))
-        .map(|(_, name)| *name)
+        .map(|(_, system)| *system)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{PARIS, UA_CHROME_LINUX, UA_EDGE_WINDOWS, sign_in};
     use super::*;
+
+    fn described(event: &SignIn) -> Option<String> {
+        Agent::of(event).client.map(|client| client.to_string())
+    }
 
     #[test]
     fn agents_read_as_browser_and_system() {
@@ -165,21 +168,16 @@ mod tests {
         for (agent, expected) in table {
             let mut event = sign_in(0, PARIS);
             event.user_agent = Some(agent.into());
-            assert_eq!(describe(&event).as_deref(), expected, "{agent}");
+            assert_eq!(described(&event).as_deref(), expected, "{agent}");
         }
     }
 
     #[test]
-    fn device_detail_fills_in_and_kin_systems_are_one() {
+    fn device_detail_fills_in() {
         let mut event = sign_in(0, PARIS);
         event.user_agent = None;
         event.device.browser = Some("Edge 92.0.902".into());
         event.device.operating_system = Some("Windows 10".into());
-        assert_eq!(describe(&event).as_deref(), Some("Edge on Windows"));
-        assert!(!differ("Safari on iOS", "Safari on macOS"));
-        assert!(!differ("Chrome on Android", "Chrome on Linux"));
-        assert!(!differ("Edge", "Edge on Windows"));
-        assert!(differ("Edge on Windows", "Chrome on Windows"));
-        assert!(differ("Chrome on Windows", "Chrome on Linux"));
+        assert_eq!(described(&event).as_deref(), Some("Edge on Windows"));
     }
 }

@@ -36,12 +36,13 @@ pub use ground::Ground;
 
 use std::borrow::Cow;
 
+use self::client::Agent;
 use self::intel::Intel;
 use self::pair::{End, Pair};
 use crate::model::{
     Attempt, Change, Event, Evidence, Footprint, Habit, IncomingToken, Network, NetworkClass,
-    Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, TokenProtection, Traits,
-    UserMemory, hash_of,
+    Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, System, TokenProtection,
+    Traits, UserMemory, hash_of,
 };
 
 /// An event with what the lists know of where it came from: what every
@@ -95,7 +96,7 @@ impl<'a> Look<'a> {
     /// says where an attacker is, not where the user is.
     pub fn traces(&self) -> Traces {
         let mut traces = Traces {
-            attempt: self.seen.as_ref().and_then(auth::attempt),
+            attempt: self.seen.as_ref().and_then(|seen| seen.attempt.clone()),
             ..Traces::default()
         };
         if let Some(seen) = self.success() {
@@ -182,9 +183,11 @@ struct Seen<'a> {
     network: Cow<'a, Network>,
     prefix: Option<Prefix>,
     class: NetworkClass,
-    client: Option<Box<str>>,
+    agent: Agent,
     device: Option<u64>,
     traits: Traits,
+    /// What is kept of it where its place in a sequence matters.
+    attempt: Option<Attempt>,
 }
 
 impl<'a> Seen<'a> {
@@ -194,21 +197,25 @@ impl<'a> Seen<'a> {
         } else {
             Cow::Borrowed(&sign_in.network)
         };
+        let agent = Agent::of(sign_in);
         let class = match intel.class_of(&network, sign_in.at) {
             NetworkClass::Tor => NetworkClass::Tor,
             // The tenant says so itself.
             _ if sign_in.trusted_location => NetworkClass::Corporate,
             class => class,
         };
-        Self {
+        let mut seen = Self {
             sign_in,
+            attempt: None,
             prefix: network.address.map(Prefix::of),
             class,
             network,
-            client: client::describe(sign_in),
+            agent,
             device: sign_in.device.id.as_deref().map(hash_of),
-            traits: traits_of(sign_in),
-        }
+            traits: traits_of(sign_in, agent),
+        };
+        seen.attempt = auth::attempt(&seen);
+        seen
     }
 
     /// Whether the footprint is the same network, client and device: most are,
@@ -218,7 +225,7 @@ impl<'a> Seen<'a> {
             && self.prefix == footprint.prefix
             && self.traits == footprint.traits
             && self.device == footprint.device
-            && self.client == footprint.client
+            && self.agent.client == footprint.client
     }
 
     fn sighting(&self) -> Sighting {
@@ -262,7 +269,7 @@ impl<'a> Seen<'a> {
             class: self.class,
             place: self.network.place.clone(),
             session: self.sign_in.session.clone(),
-            client: self.client.clone(),
+            client: self.agent.client,
             interactive: self.sign_in.interactive,
             device: self.device,
             traits: self.traits,
@@ -302,12 +309,16 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn traits_of(sign_in: &SignIn) -> Traits {
+fn traits_of(sign_in: &SignIn, agent: Agent) -> Traits {
     let managed = sign_in.device.compliant == Some(true) || sign_in.device.managed == Some(true);
     let protection = &sign_in.token_protection;
     let prt = sign_in.incoming_token == IncomingToken::PrimaryRefreshToken
         && apps::is_broker(&sign_in.app)
-        && client::is_windows(sign_in);
+        && agent
+            .client
+            .and_then(|client| client.system)
+            .or(agent.system)
+            == Some(System::Windows);
     Traits::MANAGED
         .when(managed)
         .with(Traits::BOUND.when(*protection == TokenProtection::Bound))

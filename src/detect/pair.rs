@@ -5,37 +5,37 @@
 use jiff::Timestamp;
 
 use super::{Seen, SignalSpec};
-use crate::model::{Evidence, Footprint, RecordId, Sighting, Signal, SignalName, Traits};
+use crate::model::{Client, Evidence, Footprint, RecordId, Sighting, Signal, SignalName, Traits};
 
 /// A remembered footprint and the event, put in the order of event time.
 pub(super) struct Pair<'a> {
-    pub(super) earlier: End<'a>,
-    pub(super) later: End<'a>,
+    pub(super) earlier: End,
+    pub(super) later: End,
     /// The record that completes the pair: the later one.
     pub(super) record: &'a RecordId,
 }
 
 /// One end of a [`Pair`].
-pub(super) struct End<'a> {
+pub(super) struct End {
     pub(super) sighting: Sighting,
-    pub(super) client: Option<&'a str>,
+    pub(super) client: Option<Client>,
     pub(super) interactive: bool,
     pub(super) device: Option<u64>,
     pub(super) traits: Traits,
 }
 
-impl<'a> End<'a> {
-    pub(super) fn of_event(seen: &'a Seen<'_>) -> Self {
+impl End {
+    pub(super) fn of_event(seen: &Seen<'_>) -> Self {
         Self {
             sighting: seen.sighting(),
-            client: seen.client.as_deref(),
+            client: seen.agent.client,
             interactive: seen.sign_in.interactive,
             device: seen.device,
             traits: seen.traits,
         }
     }
 
-    pub(super) fn of_footprint(footprint: &'a Footprint, at: Timestamp) -> Self {
+    pub(super) fn of_footprint(footprint: &Footprint, at: Timestamp) -> Self {
         Self {
             sighting: Sighting {
                 at,
@@ -44,7 +44,7 @@ impl<'a> End<'a> {
                 prefix: footprint.prefix,
                 class: footprint.class,
             },
-            client: footprint.client.as_deref(),
+            client: footprint.client,
             interactive: footprint.interactive,
             device: footprint.device,
             traits: footprint.traits,

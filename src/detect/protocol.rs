@@ -7,7 +7,7 @@
 
 use super::{Ground, Pair, Seen, apps, catalogue, raise};
 use crate::model::{
-    Evidence, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
+    Attempt, Evidence, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
     TransferMethod, hash_of,
 };
 
@@ -33,11 +33,11 @@ fn is_password_alone(sign_in: &SignIn) -> bool {
 
 /// What the user may come to be known for.
 pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
-    let app = hash_of(seen.sign_in.app.id.as_deref().unwrap_or_default());
+    let app = || hash_of(seen.sign_in.app.id.as_deref().unwrap_or_default());
     if is_device_code(seen.sign_in) {
-        Some(Habit::DeviceCode(app))
+        Some(Habit::DeviceCode(app()))
     } else if is_password_alone(seen.sign_in) {
-        Some(Habit::Password(app))
+        Some(Habit::Password(app()))
     } else {
         None
     }
@@ -62,6 +62,10 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
 
 /// #25: asked whether the login is really wanted, and then signed in.
 fn confirmed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let asked = |attempt: &Attempt| attempt.code == CONFIRMATION;
+    if !ground.memory.attempts.iter().any(asked) {
+        return;
+    }
     let Some(correlation) = seen.sign_in.correlation.as_deref().map(hash_of) else {
         return;
     };

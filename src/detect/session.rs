@@ -7,7 +7,7 @@
 //! known, their registered device goes with them, and they are not in two
 //! places at once. Neutral egress never counts as a second network.
 
-use super::{Ground, Pair, Seen, catalogue, client, protocol, raise, travel};
+use super::{Ground, Pair, Seen, catalogue, protocol, raise, travel};
 use crate::model::{
     Evidence, Footprint, GraphActivity, NetworkClass, Parameter, Place, Prefix, SessionId,
     SessionMemory, Sighting, Signal, SignalName, Traits,
@@ -48,12 +48,12 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
         traits(session, pair, ground, signals);
     }
     if let (Some(before), Some(after)) = (pair.earlier.client, pair.later.client)
-        && client::differ(before, after)
+        && before.differs_from(after)
     {
         let evidence = Evidence::ClientChange {
             session: session.clone(),
-            from: before.into(),
-            to: after.into(),
+            from: before.to_string().into(),
+            to: after.to_string().into(),
             from_at: from.at,
         };
         raise(

@@ -7,8 +7,10 @@
 //! is; and one registered device at both ends means that a database is wrong,
 //! not that somebody flew.
 
-use super::{End, Ground, Pair, Seen, catalogue, client, raise};
-use crate::model::{Evidence, Footprint, GeoPoint, NetworkClass, Parameter, Signal, SignalName};
+use super::{End, Ground, Pair, Seen, catalogue, raise};
+use crate::model::{
+    Client, Evidence, Footprint, GeoPoint, NetworkClass, Parameter, Signal, SignalName,
+};
 
 /// The least time that a speed is computed over (signals.md: max(Δt, 60 s)).
 const SECONDS_MIN: f64 = 60.0;
@@ -163,8 +165,8 @@ pub(super) fn motion(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(f64, f64)>
 }
 
 /// How far from its city an end may be.
-fn radius_km(end: &End<'_>, ground: &Ground<'_>) -> f64 {
-    let mobile = end.client.is_some_and(client::is_mobile);
+fn radius_km(end: &End, ground: &Ground<'_>) -> f64 {
+    let mobile = end.client.is_some_and(Client::is_mobile);
     ground.get(if mobile {
         Parameter::TravelMobileError
     } else {
@@ -173,7 +175,7 @@ fn radius_km(end: &End<'_>, ground: &Ground<'_>) -> f64 {
 }
 
 fn is_mobile(pair: &Pair<'_>) -> bool {
-    let mobile = |end: &End<'_>| end.client.is_some_and(client::is_mobile);
+    let mobile = |end: &End| end.client.is_some_and(Client::is_mobile);
     mobile(&pair.earlier) || mobile(&pair.later)
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,7 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Place {
     /// The city's name.
-    pub city: Option<Box<str>>,
+    pub city: Option<Arc<str>>,
     /// `countryOrRegion`.
     pub country: Option<CountryCode>,
     /// `geoCoordinates`; absent, out of range and 0/0 are `None`.

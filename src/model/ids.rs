@@ -50,20 +50,20 @@ text_id!(
     /// An Entra object id of a user: a GUID in lower case in real data, any
     /// text in records edited by hand.
     UserId,
-    Box<str>
+    Arc<str>
 );
 text_id!(
     /// Entra's `sessionId`: shared by all tokens that descend from one
     /// interactive sign-in.
     SessionId,
-    Box<str>
+    Arc<str>
 );
 text_id!(
     /// The identity of a record. Sign-ins: `properties.id`. Risk records:
     /// `properties.id` and the time of the last update, since Entra sends the
     /// same detection again when its state changes.
     RecordId,
-    Box<str>
+    Arc<str>
 );
 text_id!(
     /// The name of a policy, unique within a set.

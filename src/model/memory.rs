@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::habits::Habits;
 use super::{
-    ActionKind, AuditKind, CaseId, CountryCode, Effect, Place, PolicyName, Prefix, RecordId,
-    SessionId, Sighting, Signal,
+    ActionKind, AuditKind, CaseId, Client, CountryCode, Effect, Place, PolicyName, Prefix,
+    RecordId, SessionId, Sighting, Signal,
 };
 
 /// The bounds of one user's memory.
@@ -126,7 +126,8 @@ pub struct Footprint {
     /// The session.
     pub session: Option<SessionId>,
     /// The client, e.g. `Edge on Windows`; `None` when it did not say.
-    pub client: Option<Box<str>>,
+    #[serde(default)]
+    pub client: Option<Client>,
     /// Whether any of the sign-ins was interactive.
     pub interactive: bool,
     /// The registered device, by a hash of its id.
@@ -378,18 +379,19 @@ impl UserMemory {
     pub fn remember_session(&mut self, new: SessionMemory) {
         match self.sessions.iter().position(|known| known.id == new.id) {
             Some(i) => {
-                let mut known = self.sessions.remove(i);
+                let known = &mut self.sessions[i];
                 let traits = known.traits.with(new.traits);
                 let last = known.last.max(new.last);
+                let later = last != known.last;
                 if new.born < known.born {
-                    known = new;
+                    *known = new;
                 }
-                let known = SessionMemory {
-                    traits,
-                    last,
-                    ..known
-                };
-                self.insert_session(known);
+                known.traits = traits;
+                known.last = last;
+                if later && i + 1 < self.sessions.len() {
+                    let known = self.sessions.remove(i);
+                    self.insert_session(known);
+                }
             }
             None => self.insert_session(new),
         }
@@ -466,21 +468,23 @@ impl UserMemory {
     pub fn remember_footprint(&mut self, new: Footprint) {
         match self
             .footprints
-            .iter_mut()
-            .find(|known| known.same_slot(&new))
+            .iter()
+            .rposition(|known| known.same_slot(&new))
         {
-            Some(known) => {
-                known.first = known.first.min(new.first);
+            Some(i) => {
+                let known = &mut self.footprints[i];
                 if (new.last, &new.last_record) > (known.last, &known.last_record) {
                     known.last = new.last;
                     known.last_record = new.last_record;
                 }
+                if new.first < known.first {
+                    let mut moved = self.footprints.remove(i);
+                    moved.first = new.first;
+                    self.insert_footprint(moved);
+                }
             }
-            None => self.footprints.push(new),
+            None => self.insert_footprint(new),
         }
-        // Nearly sorted already: one element at most is out of place.
-        self.footprints
-            .sort_by(|a, b| (a.first, &a.last_record).cmp(&(b.first, &b.last_record)));
         let horizon = self
             .footprints
             .last()
@@ -488,10 +492,17 @@ impl UserMemory {
         let expired = self
             .footprints
             .iter()
-            .filter(|f| Some(f.last) < horizon)
+            .take_while(|f| Some(f.last) < horizon)
             .count();
         let excess = self.footprints.len().saturating_sub(limits::FOOTPRINTS_MAX);
         self.footprints.drain(..expired.max(excess));
+    }
+
+    fn insert_footprint(&mut self, footprint: Footprint) {
+        let at = self
+            .footprints
+            .partition_point(|known| known.first <= footprint.first);
+        self.footprints.insert(at, footprint);
     }
 
     /// Takes in a signal; returns whether it is new.

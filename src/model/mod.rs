@@ -6,6 +6,7 @@
 
 mod action;
 mod case;
+mod client;
 mod containment;
 mod decision;
 mod event;
@@ -18,6 +19,7 @@ mod surroundings;
 
 pub use action::{ActionKind, ActionState, Effect, Order};
 pub use case::{ActionView, CaseStatus, CaseView, DecisionView, SignalView};
+pub use client::{Browser, Client, System};
 pub use containment::{Containment, Proof, ProofOutcome, Stage};
 pub use decision::{
     Admission, Decision, FamilyScore, GuardReason, Intent, Mode, PolicyVerdict, RungVerdict,

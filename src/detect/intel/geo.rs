@@ -164,7 +164,11 @@ impl CityRow<'_> {
             .and_then(|(latitude, longitude)| GeoPoint::new(latitude.0, longitude.0));
         let country = self.country.iso_code.or(self.country_code);
         Place {
-            city: self.city.0.filter(|name| !name.is_empty()).map(Box::from),
+            city: self
+                .city
+                .0
+                .filter(|name| !name.is_empty())
+                .map(std::sync::Arc::from),
             country: country.and_then(CountryCode::parse),
             point,
         }

@@ -90,7 +90,7 @@ fn a_stale_list_tells_nothing_and_an_earlier_event_is_judged_by_the_present_one(
 
 fn place(city: Option<&str>, country: &str, point: Option<(f64, f64)>) -> Place {
     Place {
-        city: city.map(Box::from),
+        city: city.map(std::sync::Arc::from),
         country: CountryCode::parse(country),
         point: point.and_then(|(latitude, longitude)| GeoPoint::new(latitude, longitude)),
     }

@@ -291,7 +291,9 @@ fn place(location: &Location<'_>) -> Place {
         )
     });
     Place {
-        city: name(location.city.as_deref()).filter(|city| !city.eq_ignore_ascii_case("unknown")),
+        city: name(location.city.as_deref())
+            .filter(|city| !city.eq_ignore_ascii_case("unknown"))
+            .map(Into::into),
         country: location
             .country_or_region
             .as_deref()
