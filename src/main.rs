@@ -72,7 +72,7 @@ enum Command {
     /// Play a morning at Contoso against stand-ins on this machine.
     #[cfg(feature = "lab")]
     Demo(evictd::lab::demo::DemoArgs),
-    /// Start the stand-ins alone.
+    /// Start the stand-ins alone, or measure the detection.
     #[cfg(feature = "lab")]
     Lab(evictd::lab::serve::LabArgs),
 }
@@ -147,7 +147,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         }
         #[cfg(feature = "lab")]
-        Command::Lab(args) => evictd::lab::serve::run(args).await?,
+        Command::Lab(args) => {
+            if !evictd::lab::serve::run(args).await? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::evaluate::{self, EvaluateArgs};
 use super::{HUB, Lab, Transport, scenario};
 use crate::cli::output::{self, Format};
 
@@ -15,6 +16,7 @@ use crate::cli::output::{self, Format};
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   evictd lab --directory /tmp/lab
+  evictd lab evaluate --users 2000
   SSL_CERT_FILE=/tmp/lab/ca.pem evictd run --config /tmp/lab/evictd.toml
 
 The connection string is for the official Event Hubs SDKs. Graph's tenant and
@@ -32,6 +34,8 @@ pub struct LabArgs {
 enum LabCommand {
     /// Start the stand-ins and print where they are (the default).
     Serve(ServeArgs),
+    /// Measure how good the detection is, on a made-up population or on yours.
+    Evaluate(EvaluateArgs),
 }
 
 /// Arguments of `evictd lab serve`.
@@ -65,19 +69,25 @@ struct Places {
     socket: PathBuf,
 }
 
-/// Runs until Ctrl-C.
+/// Runs what was asked for, and answers whether it came out as promised: the
+/// stand-ins always do, until Ctrl-C; an evaluation may miss a target.
 ///
 /// # Errors
 /// When a port or a file cannot be had.
-pub async fn run(args: LabArgs) -> anyhow::Result<()> {
+pub async fn run(args: LabArgs) -> anyhow::Result<bool> {
+    match args.command {
+        Some(LabCommand::Evaluate(args)) => evaluate::run(&args),
+        Some(LabCommand::Serve(args)) => serve(args).await.map(|()| true),
+        None => serve(args.serve).await.map(|()| true),
+    }
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let ServeArgs {
         directory,
         partitions,
         format,
-    } = match args.command {
-        Some(LabCommand::Serve(serve)) => serve,
-        None => args.serve,
-    };
+    } = args;
     let temporary;
     let directory = match directory {
         Some(directory) => {

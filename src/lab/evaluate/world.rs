@@ -7,7 +7,7 @@
 //! behind one declared egress, split VPNs, relays, hosting, commercial VPNs, Tor
 //! and residential proxies, which no list knows.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
@@ -208,6 +208,36 @@ impl World {
         }
     }
 
+    /// The one egress of a pool of cloud desktops or of a batch machine: rented,
+    /// and the same every day.
+    pub(super) fn rented(&self, provider: u32, host: u32) -> Spot {
+        let provider = provider % HOSTING_ASNS;
+        Spot {
+            address: address(15, provider, host),
+            asn: HOSTING_ASN + provider,
+            city: DATA_CENTRES[index_in(provider, DATA_CENTRES.len())],
+        }
+    }
+
+    /// The IPv6 side of a flat's line. One household in five has it from
+    /// another autonomous system: a tunnel, or the provider's parent.
+    pub(super) fn home_v6(&self, city: City, household: u32) -> Spot {
+        let v4 = self.home(city, household);
+        let network = v4.asn - HOME_ASN;
+        let [_, _, b, c] = household.to_be_bytes();
+        let groups = [0x2001, 0x0db8, u16::try_from(network).unwrap_or(0), u16::from_be_bytes([b, c])];
+        let [g0, g1, g2, g3] = groups;
+        Spot {
+            address: Ipv6Addr::new(g0, g1, g2, g3, 0, 0, 0, 0x10).into(),
+            asn: if household.is_multiple_of(5) {
+                v4.asn + 500
+            } else {
+                v4.asn
+            },
+            city,
+        }
+    }
+
     /// A commercial VPN's exit, in a country where it has one.
     pub(super) fn vpn(&self, dice: &mut Dice, provider: u32) -> Spot {
         let provider = provider % VPN_ASNS;
@@ -280,6 +310,24 @@ fn country_index(city: City) -> u32 {
     index
         .and_then(|index| u32::try_from(index).ok())
         .unwrap_or(0)
+}
+
+fn index_in(number: u32, len: usize) -> usize {
+    usize::try_from(number).unwrap_or(0) % len.max(1)
+}
+
+/// Hours that the city's clocks are ahead of UTC, by its longitude.
+pub(super) fn utc_offset(city: City) -> SignedDuration {
+    SignedDuration::from_hours((city.longitude / 15.0).round() as i64)
+}
+
+/// Kilometres between two cities, as the crow flies.
+pub(super) fn distance_km(a: City, b: City) -> f64 {
+    let (lat_a, lat_b) = (a.latitude.to_radians(), b.latitude.to_radians());
+    let half_lat = (lat_b - lat_a) / 2.0;
+    let half_lon = (b.longitude - a.longitude).to_radians() / 2.0;
+    let h = half_lat.sin().powi(2) + lat_a.cos() * lat_b.cos() * half_lon.sin().powi(2);
+    2.0 * 6371.0 * h.sqrt().min(1.0).asin()
 }
 
 /// An address of a network: a /16 of one block for each kind.

@@ -1,0 +1,183 @@
+//! Somebody else's records, with their labels beside them.
+//!
+//! Invariant: a record without a label is judged, since it may matter to
+//! another, and counts for nothing; what the label file names and no record
+//! has is a warning.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::judge::{Engine, Tally};
+use super::people::{Delivery, Label};
+use super::population::Truth;
+use super::report::{Attack, UserDays};
+use crate::ingest::recorded;
+use crate::model::{Event, UserId, day_of};
+
+/// How a benign record is labelled in the files, and here as a habit.
+const BENIGN: &str = "benign";
+/// The habit that records without a label are judged under.
+const UNLABELLED: &str = "unlabelled";
+/// The most bytes of a label file that are read.
+const LABELS_BYTES_MAX: u64 = 1 << 30;
+
+/// What files came to.
+pub(super) struct Scored {
+    pub(super) tally: Tally,
+    pub(super) users: u64,
+    pub(super) days: UserDays,
+    pub(super) attacks: Vec<Attack>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Judges the files one after the other, records in their order.
+///
+/// # Errors
+/// When a file or the label file beside it cannot be read.
+pub(super) fn score(files: &[PathBuf], mut engine: Engine<'_>, keep: bool) -> anyhow::Result<Scored> {
+    let mut read = Read::default();
+    for file in files {
+        read.file(file)
+            .with_context(|| file.display().to_string())?;
+    }
+    let mut truths: HashMap<UserId, Truth> = HashMap::new();
+    let mut benign: HashSet<&UserId> = HashSet::new();
+    let mut user_days: HashSet<(&UserId, i32)> = HashSet::new();
+    for delivery in &read.deliveries {
+        let user = delivery.event.user();
+        match delivery.label {
+            Label::Attack(run) => {
+                truths.insert(user.id.clone(), Truth::Victim(run));
+            }
+            Label::Benign(BENIGN) => {
+                benign.insert(&user.id);
+                user_days.insert((&user.id, day_of(delivery.event.at())));
+            }
+            Label::Benign(_) => {}
+        }
+    }
+    let days = UserDays {
+        all: user_days.len() as u64,
+        by_habit: BTreeMap::from([(BENIGN, user_days.len() as u64)]),
+    };
+    let users = benign.len() as u64;
+    let mut tally = Tally::new(truths, read.runs.len(), keep);
+    for delivery in read.deliveries {
+        tally.take(&mut engine, delivery);
+    }
+    tally.disregard(UNLABELLED);
+    let attacks = read
+        .runs
+        .iter()
+        .zip(&tally.runs)
+        .map(|((scenario, file), counted)| {
+            Attack::new(scenario.clone(), ("", "", false), file.clone(), counted)
+        })
+        .collect();
+    Ok(Scored {
+        tally,
+        users,
+        days,
+        attacks,
+        warnings: read.warnings,
+    })
+}
+
+/// The files, read.
+#[derive(Default)]
+struct Read {
+    deliveries: Vec<Delivery>,
+    /// Scenario and file of each run.
+    runs: Vec<(String, String)>,
+    warnings: Vec<String>,
+}
+
+impl Read {
+    fn file(&mut self, path: &Path) -> anyhow::Result<()> {
+        let labels = labels_beside(path)?;
+        let name = path
+            .file_stem()
+            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let mut runs: HashMap<String, usize> = HashMap::new();
+        let mut used: HashSet<String> = HashSet::new();
+        let (mut unlabelled, mut unread) = (0_u64, 0_u64);
+        let file = File::open(path).context("cannot be read")?;
+        recorded::read(BufReader::with_capacity(1 << 20, file), |located| {
+            unread += located.content.quarantined.len() as u64;
+            for (_, event) in located.content.events {
+                let label = match label_of(&event, &labels) {
+                    Some((id, BENIGN)) => {
+                        used.insert(id.to_owned());
+                        Label::Benign(BENIGN)
+                    }
+                    Some((id, scenario)) => {
+                        used.insert(id.to_owned());
+                        let run = *runs.entry(scenario.to_owned()).or_insert_with(|| {
+                            self.runs.push((scenario.to_owned(), name.clone()));
+                            self.runs.len() - 1
+                        });
+                        Label::Attack(run)
+                    }
+                    None => {
+                        unlabelled += 1;
+                        Label::Benign(UNLABELLED)
+                    }
+                };
+                self.deliveries.push(Delivery {
+                    arrives: event.at(),
+                    event,
+                    label,
+                });
+            }
+        })?;
+        let unknown = labels.len() - used.len();
+        for (count, what) in [
+            (unlabelled, "records have no label and count for nothing"),
+            (unread, "records were not decoded"),
+            (unknown as u64, "labels name no record of the file"),
+        ] {
+            if count > 0 {
+                self.warnings.push(format!("{name}: {count} {what}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `FILE.labels.json`: `{record id: "benign" or the scenario's name}`.
+fn labels_beside(path: &Path) -> anyhow::Result<HashMap<String, String>> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".labels.json");
+    let beside = PathBuf::from(beside);
+    let file = File::open(&beside).with_context(|| {
+        format!(
+            "its labels are expected in {}: {{\"record id\": \"benign\" or a scenario, …}}",
+            beside.display()
+        )
+    })?;
+    let bounded = std::io::Read::take(file, LABELS_BYTES_MAX);
+    serde_json::from_reader(BufReader::new(bounded))
+        .with_context(|| format!("{} is not an object of texts", beside.display()))
+}
+
+/// The label of an event and the id it stands under. A risk record is known by
+/// its detection's id, since its own id here tells the update too.
+fn label_of<'a>(
+    event: &Event,
+    labels: &'a HashMap<String, String>,
+) -> Option<(&'a str, &'a str)> {
+    let of = |id: &str| {
+        labels
+            .get_key_value(id)
+            .map(|(id, label)| (id.as_str(), label.as_str()))
+    };
+    of(event.record().as_str()).or_else(|| match event {
+        Event::RiskDetection(detection) => of(&detection.detection),
+        Event::RiskyUser(risky) => of(risky.user.id.as_str()),
+        _ => None,
+    })
+}
