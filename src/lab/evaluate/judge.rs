@@ -12,9 +12,7 @@ use super::people::{Delivery, Label};
 use super::population::Truth;
 use crate::detect::intel::Intel;
 use crate::engine::{self, Given, Step};
-use crate::model::{
-    Decision, Effect, Event, Habits, Signal, Surroundings, UserId, UserMemory,
-};
+use crate::model::{Decision, Effect, Event, Habits, Signal, Surroundings, UserId, UserMemory};
 use crate::policy::{PolicySet, Situation};
 
 /// How many benign asks and acts are kept with their reasons.
@@ -206,7 +204,11 @@ impl Tally {
             return;
         };
         if matches!(label, Label::Attack(_)) && !step.duplicate {
-            tally.first = Some(tally.first.map_or(event.at(), |first| first.min(event.at())));
+            tally.first = Some(
+                tally
+                    .first
+                    .map_or(event.at(), |first| first.min(event.at())),
+            );
             tally.events += u64::from(tally.reached.is_none());
         }
         let (Some(first), Some(decision)) = (tally.first, step.decision) else {
@@ -238,7 +240,10 @@ impl Tally {
 fn count(tally: &mut HabitTally, step: &Step) {
     tally.events += 1;
     for signal in &step.signals {
-        *tally.signals.entry(signal.name.as_str().into()).or_default() += 1;
+        *tally
+            .signals
+            .entry(signal.name.as_str().into())
+            .or_default() += 1;
     }
     match step.decision.as_ref().map(|decision| decision.effect) {
         Some(Effect::Act) => tally.acts += 1,

@@ -32,7 +32,7 @@ fn attacks(out: &mut dyn Write, attacks: &[Attack]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{:<29}{:<11}{:<6}{:>4}{:>5}{:>5}{:>8}{:>9}  not seen, or asked only late",
+        "{:<29}{:<11}{:<6}{:>4}{:>5}{:>5}{:>8}{:>9}  not seen",
         "ATTACK", "TECHNIQUE", "worst", "act", "ask", "none", "events", "seconds"
     )?;
     for group in attacks.chunk_by(|a, b| a.scenario == b.scenario) {
@@ -63,8 +63,20 @@ fn scenario(out: &mut dyn Write, group: &[Attack]) -> io::Result<()> {
     let star = if first.microsoft_high { "*" } else { "" };
     let name = format!("{}{star}", first.scenario);
     let largest = |of: Option<String>| of.unwrap_or_else(|| "–".to_owned());
-    let events = largest(group.iter().filter_map(|a| a.events).max().map(|n| n.to_string()));
-    let seconds = largest(group.iter().filter_map(|a| a.seconds).max().map(|n| n.to_string()));
+    let events = largest(
+        group
+            .iter()
+            .filter_map(|a| a.events)
+            .max()
+            .map(|n| n.to_string()),
+    );
+    let seconds = largest(
+        group
+            .iter()
+            .filter_map(|a| a.seconds)
+            .max()
+            .map(|n| n.to_string()),
+    );
     let missed: Vec<&str> = group
         .iter()
         .filter(|attack| !attack.detected())
@@ -87,8 +99,11 @@ fn habits(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
         "BENIGN HABIT", "user-days", "events", "asks", "acts"
     )?;
     for (name, habit) in &benign.by_habit {
-        let mut signals: Vec<(&str, u64)> =
-            habit.signals.iter().map(|(name, n)| (&**name, *n)).collect();
+        let mut signals: Vec<(&str, u64)> = habit
+            .signals
+            .iter()
+            .map(|(name, n)| (&**name, *n))
+            .collect();
         signals.sort_by_key(|(name, n)| (std::cmp::Reverse(*n), *name));
         let signals: Vec<String> = signals
             .iter()
@@ -143,8 +158,9 @@ fn alarms(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Resu
     if alarms.len() > explain {
         writeln!(
             out,
-            "{} more: --explain {0} shows them, --format json holds them",
-            alarms.len() - explain
+            "{} more: --explain {} shows them, --format json holds them",
+            alarms.len() - explain,
+            alarms.len()
         )?;
     }
     writeln!(out)
@@ -182,7 +198,11 @@ fn targets(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
         )?;
     }
     for target in &result.targets {
-        let (style, mark) = if target.met { (GREEN, '✓') } else { (RED, '✗') };
+        let (style, mark) = if target.met {
+            (GREEN, '✓')
+        } else {
+            (RED, '✗')
+        };
         writeln!(
             out,
             "{style}{mark}{style:#} {:<50} want {:<15} got {}",
