@@ -32,7 +32,7 @@ pub(in crate::lab::evaluate) struct Calendar {
 impl Calendar {
     /// The day on which the fleet's browser is upgraded.
     pub(super) fn upgrade_day(&self) -> u32 {
-        self.days * 2 / 5
+        self.next_working(self.days * 2 / 5)
     }
 
     /// The first day of the new cloud desktops.
