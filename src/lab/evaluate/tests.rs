@@ -49,12 +49,12 @@ fn scenario(name: &'static str, play: fn(&mut Stage<'_>, &'static str)) -> Scena
 fn the_same_seed_gives_the_same_document_and_another_seed_another() {
     let first = json(5, true);
     assert_eq!(first, json(5, true));
-    assert_ne!(first, json(6, true));
+    assert_ne!(json(5, false), json(6, false));
 }
 
 #[test]
 fn every_habit_occurs_among_two_thousand_people() {
-    let population = Population::attacked_by(2_000, 30, 1, &[]);
+    let population = Population::attacked_by(2_000, 14, 1, &[]);
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for day in population.stream() {
         found.extend(day.user_days_by_habit.keys());
@@ -192,4 +192,48 @@ fn tables_are_at_most_a_hundred_columns_wide() {
         assert!(line.chars().count() <= 100, "{line}");
     }
     assert!(text.contains("✗") || text.contains("✓"));
+}
+
+/// Rungs of attacks rated high, and of others; benign asks and acts.
+fn met(high: &[&'static str], other: &[&'static str], asks: u64, acts: u64) -> Vec<bool> {
+    let attack = |rung, microsoft_high| Attack {
+        rung,
+        ..Attack::new(
+            "a".to_owned(),
+            ("", "", microsoft_high),
+            "v".to_owned(),
+            &judge::RunTally::default(),
+        )
+    };
+    let attacks: Vec<Attack> = high
+        .iter()
+        .map(|rung| attack(*rung, true))
+        .chain(other.iter().map(|rung| attack(*rung, false)))
+        .collect();
+    let benign = Benign {
+        user_days: 20_000,
+        asks,
+        acts,
+        ..Benign::default()
+    };
+    let targets = report::targets(&benign, &attacks);
+    targets.iter().map(|target| target.met).collect()
+}
+
+#[test]
+fn each_target_is_met_up_to_its_bound_and_missed_beyond_it() {
+    let high = ["act", "act", "act", "act", "ask"];
+    let fewer = ["act", "act", "act", "ask", "ask"];
+    type Case<'a> = (&'a [&'static str], &'a [&'static str], u64, u64, [bool; 4]);
+    let table: [Case<'_>; 5] = [
+        (&high, &["ask"], 2, 0, [true, true, true, true]),
+        (&high, &["ask"], 2, 1, [false, true, true, true]),
+        (&high, &["ask"], 3, 0, [true, false, true, true]),
+        (&high, &["none"], 2, 0, [true, true, false, true]),
+        (&fewer, &["act"], 2, 0, [true, true, true, false]),
+    ];
+    for (high, other, asks, acts, expected) in table {
+        assert_eq!(met(high, other, asks, acts), expected, "{high:?} {other:?}");
+    }
+    assert_eq!(met(&[], &["ask"], 0, 0).len(), 3);
 }

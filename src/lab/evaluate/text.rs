@@ -2,6 +2,8 @@
 //!
 //! Invariant: at most 100 columns; what came from records is escaped.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -104,7 +106,7 @@ fn habits(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
             .iter()
             .map(|(name, n)| (&**name, *n))
             .collect();
-        signals.sort_by_key(|(name, n)| (std::cmp::Reverse(*n), *name));
+        signals.sort_by_key(|(name, n)| (Reverse(*n), *name));
         let signals: Vec<String> = signals
             .iter()
             .map(|(name, n)| format!("{name} {n}"))
@@ -141,7 +143,8 @@ fn alarms(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Resu
     if alarms.is_empty() {
         return Ok(());
     }
-    writeln!(out, "WHY ORDINARY PEOPLE WERE ASKED ABOUT")?;
+    causes(out, alarms, explain)?;
+    writeln!(out, "THE FIRST OF THEM")?;
     for alarm in alarms.iter().take(explain) {
         writeln!(
             out,
@@ -161,6 +164,29 @@ fn alarms(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Resu
             "{} more: --explain {} shows them, --format json holds them",
             alarms.len() - explain,
             alarms.len()
+        )?;
+    }
+    writeln!(out)
+}
+
+/// The same signals about the same habit, how often; the most frequent first.
+fn causes(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Result<()> {
+    let mut counted: BTreeMap<(&str, &str, BTreeSet<&str>), usize> = BTreeMap::new();
+    for alarm in alarms {
+        let names = alarm.signals.iter().map(|(name, _)| &**name).collect();
+        *counted
+            .entry((alarm.effect, alarm.habit, names))
+            .or_default() += 1;
+    }
+    let mut counted: Vec<_> = counted.into_iter().collect();
+    counted.sort_by_key(|(_, times)| Reverse(*times));
+    writeln!(out, "WHY ORDINARY PEOPLE WERE ASKED ABOUT")?;
+    for ((effect, habit, names), times) in counted.iter().take(explain) {
+        let names: Vec<&str> = names.iter().copied().collect();
+        writeln!(
+            out,
+            "{times:>5} × {effect:<4} {habit:<22} {}",
+            fit(&names.join(" "), 64)
         )?;
     }
     writeln!(out)
