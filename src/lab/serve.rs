@@ -35,7 +35,7 @@ enum LabCommand {
     /// Start the stand-ins and print where they are (the default).
     Serve(ServeArgs),
     /// Measure how good the detection is, on a made-up population or on yours.
-    Evaluate(EvaluateArgs),
+    Evaluate(Box<EvaluateArgs>),
 }
 
 /// Arguments of `evictd lab serve`.

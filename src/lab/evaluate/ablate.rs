@@ -154,9 +154,10 @@ fn without_families(policy: &Policy, incident: &[Signal]) -> Option<Effect> {
             .map(|weight| 1.0 - f64::from(*weight) / 100.0)
             .product();
         let score = ((1.0 - missing) * 100.0).round();
-        policy.rungs.iter().find(|rung| {
-            f64::from(rung.at) <= score && usize::from(rung.families) <= weights.len()
-        })
+        policy
+            .rungs
+            .iter()
+            .find(|rung| f64::from(rung.at) <= score && usize::from(rung.families) <= weights.len())
     });
     best.map(|rung| match (policy.mode, &rung.intent) {
         (Mode::Shadow, _) => Effect::Shadow,

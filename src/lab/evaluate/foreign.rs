@@ -38,7 +38,11 @@ pub(super) struct Scored {
 ///
 /// # Errors
 /// When a file or the label file beside it cannot be read.
-pub(super) fn score(files: &[PathBuf], mut engine: Engine<'_>, keep: bool) -> anyhow::Result<Scored> {
+pub(super) fn score(
+    files: &[PathBuf],
+    mut engine: Engine<'_>,
+    keep: bool,
+) -> anyhow::Result<Scored> {
     let mut read = Read::default();
     for file in files {
         read.file(file)
@@ -166,10 +170,7 @@ fn labels_beside(path: &Path) -> anyhow::Result<HashMap<String, String>> {
 
 /// The label of an event and the id it stands under. A risk record is known by
 /// its detection's id, since its own id here tells the update too.
-fn label_of<'a>(
-    event: &Event,
-    labels: &'a HashMap<String, String>,
-) -> Option<(&'a str, &'a str)> {
+fn label_of<'a>(event: &Event, labels: &'a HashMap<String, String>) -> Option<(&'a str, &'a str)> {
     let of = |id: &str| {
         labels
             .get_key_value(id)

@@ -13,12 +13,14 @@ use super::population::Truth;
 use crate::detect::intel::Intel;
 use crate::engine::{self, Given, Step};
 use crate::model::{
-    Decision, Effect, Event, Habits, Signal, Surroundings, UserId, UserMemory,
+    Decision, Effect, Event, Habits, Signal, Surroundings, UserId, UserMemory, hash_of,
 };
 use crate::policy::{PolicySet, Situation};
 
 /// How many benign asks and acts are kept with their reasons.
 const EXPLAINED_MAX: usize = 1_000;
+/// Records of a generation of [`Origins`]: more than a day's.
+const ORIGINS_MAX: usize = 400_000;
 
 /// The engine with what it remembers.
 pub(super) struct Engine<'a> {
@@ -88,6 +90,16 @@ pub(super) struct HabitTally {
     pub(super) signals: BTreeMap<Box<str>, u64>,
 }
 
+impl HabitTally {
+    fn decided(&mut self, effect: Option<Effect>) {
+        match effect {
+            Some(Effect::Act) => self.acts += 1,
+            Some(Effect::Ask) => self.asks += 1,
+            Some(Effect::Shadow) | None => {}
+        }
+    }
+}
+
 /// What a run of an attack came to.
 #[derive(Debug, Default, Clone)]
 pub(super) struct RunTally {
@@ -109,10 +121,38 @@ pub(super) struct Alarm {
     pub(super) decision: Decision,
 }
 
+/// Which habit a record belongs to: the evidence of one habit is often
+/// completed by a record of another. Two generations are kept, since signals
+/// reach back a day.
+#[derive(Debug, Default)]
+struct Origins {
+    newer: HashMap<u64, &'static str>,
+    older: HashMap<u64, &'static str>,
+}
+
+impl Origins {
+    fn insert(&mut self, event: &Event, habit: &'static str) {
+        if self.newer.len() >= ORIGINS_MAX {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        // A record that comes again keeps the habit it first came with.
+        self.newer
+            .entry(hash_of(event.record().as_str()))
+            .or_insert(habit);
+    }
+
+    fn of(&self, signal: &Signal) -> Option<&'static str> {
+        let record = hash_of(signal.record.as_str());
+        let known = self.newer.get(&record).or_else(|| self.older.get(&record));
+        known.copied()
+    }
+}
+
 /// Everything counted.
 #[derive(Debug)]
 pub(super) struct Tally {
     truths: HashMap<UserId, Truth>,
+    origins: Origins,
     pub(super) events: u64,
     pub(super) benign_events: u64,
     pub(super) habits: BTreeMap<&'static str, HabitTally>,
@@ -127,6 +167,7 @@ impl Tally {
     pub(super) fn new(truths: HashMap<UserId, Truth>, runs: usize, keep: bool) -> Self {
         Self {
             truths,
+            origins: Origins::default(),
             events: 0,
             benign_events: 0,
             habits: BTreeMap::new(),
@@ -173,9 +214,14 @@ impl Tally {
         match (self.truth(user), label) {
             (Truth::Benign, Label::Benign(habit)) => {
                 self.benign_events += 1;
+                self.origins.insert(&event, habit);
                 self.benign(habit, step);
             }
-            (Truth::RedTeam, _) => count(&mut self.red_team, &step),
+            (Truth::RedTeam, _) => {
+                self.red_team.events += 1;
+                let effect = step.decision.as_ref().map(|decision| decision.effect);
+                self.red_team.decided(effect);
+            }
             (Truth::Victim(run), label) => {
                 let stale = step
                     .decision
@@ -190,12 +236,26 @@ impl Tally {
     }
 
     fn benign(&mut self, habit: &'static str, step: Step) {
-        count(self.habits.entry(habit).or_default(), &step);
-        if let Some(decision) = step.decision
-            && decision.effect > Effect::Shadow
-            && self.alarms.len() < EXPLAINED_MAX
-        {
-            self.alarms.push(Alarm { habit, decision });
+        self.habits.entry(habit).or_default().events += 1;
+        let mut cause = habit;
+        for signal in &step.signals {
+            cause = self.origins.of(signal).unwrap_or(habit);
+            let counted = self.habits.entry(cause).or_default();
+            *counted
+                .signals
+                .entry(signal.name.as_str().into())
+                .or_default() += 1;
+        }
+        let Some(decision) = step.decision else {
+            return;
+        };
+        let counted = self.habits.entry(cause).or_default();
+        counted.decided(Some(decision.effect));
+        if decision.effect > Effect::Shadow && self.alarms.len() < EXPLAINED_MAX {
+            self.alarms.push(Alarm {
+                habit: cause,
+                decision,
+            });
         }
     }
 
@@ -206,7 +266,11 @@ impl Tally {
             return;
         };
         if matches!(label, Label::Attack(_)) && !step.duplicate {
-            tally.first = Some(tally.first.map_or(event.at(), |first| first.min(event.at())));
+            tally.first = Some(
+                tally
+                    .first
+                    .map_or(event.at(), |first| first.min(event.at())),
+            );
             tally.events += u64::from(tally.reached.is_none());
         }
         let (Some(first), Some(decision)) = (tally.first, step.decision) else {
@@ -232,17 +296,5 @@ impl Tally {
             names.dedup();
             tally.signals = names;
         }
-    }
-}
-
-fn count(tally: &mut HabitTally, step: &Step) {
-    tally.events += 1;
-    for signal in &step.signals {
-        *tally.signals.entry(signal.name.as_str().into()).or_default() += 1;
-    }
-    match step.decision.as_ref().map(|decision| decision.effect) {
-        Some(Effect::Act) => tally.acts += 1,
-        Some(Effect::Ask) => tally.asks += 1,
-        Some(Effect::Shadow) | None => {}
     }
 }

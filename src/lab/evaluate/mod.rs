@@ -118,13 +118,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
 }
 
 /// Generates a population and judges it.
-fn evaluate(
-    users: u32,
-    days: u32,
-    seed: u64,
-    policies: &PolicySet,
-    ablate: bool,
-) -> Evaluation {
+fn evaluate(users: u32, days: u32, seed: u64, policies: &PolicySet, ablate: bool) -> Evaluation {
     let population = Population::new(users, days, seed);
     let (tally, user_days) = pass(&population, policies, true, ablate);
     let benign = Benign::new(&tally, u64::from(users), &user_days);

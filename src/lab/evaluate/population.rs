@@ -99,10 +99,7 @@ impl Population {
             });
         }
         let tester = u32::try_from(lives.len()).unwrap_or(u32::MAX);
-        lives.push((
-            Life::new(&calendar, tester).into_red_team(),
-            Truth::RedTeam,
-        ));
+        lives.push((Life::new(&calendar, tester).into_red_team(), Truth::RedTeam));
         Self {
             world: World::new(),
             calendar,
@@ -204,9 +201,8 @@ impl Iterator for Stream<'_> {
                 .into_iter()
                 .partition(|delivery| delivery.arrives < until);
         }
-        done.deliveries.sort_by(|a, b| {
-            (a.arrives, a.event.record()).cmp(&(b.arrives, b.event.record()))
-        });
+        done.deliveries
+            .sort_by(|a, b| (a.arrives, a.event.record()).cmp(&(b.arrives, b.event.record())));
         Some(done)
     }
 }
@@ -247,7 +243,11 @@ impl Stream<'_> {
         if let Label::Benign(_) = again.label {
             again.label = Label::Benign(REDELIVERED);
         }
-        for _ in 0..self.dice.random_range(1..=REDELIVERIES_MAX) {
+        let mut times = 1;
+        while times < REDELIVERIES_MAX && self.dice.random_bool(0.25) {
+            times += 1;
+        }
+        for _ in 0..times {
             again.arrives += SignedDuration::from_secs(self.dice.random_range(20..900));
             self.waiting.push(again.clone());
         }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: at most 100 columns; what came from records is escaped.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -32,7 +34,7 @@ fn attacks(out: &mut dyn Write, attacks: &[Attack]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "{:<29}{:<11}{:<6}{:>4}{:>5}{:>5}{:>8}{:>9}  not seen, or asked only late",
+        "{:<29}{:<11}{:<6}{:>4}{:>5}{:>5}{:>8}{:>9}  not seen",
         "ATTACK", "TECHNIQUE", "worst", "act", "ask", "none", "events", "seconds"
     )?;
     for group in attacks.chunk_by(|a, b| a.scenario == b.scenario) {
@@ -63,8 +65,20 @@ fn scenario(out: &mut dyn Write, group: &[Attack]) -> io::Result<()> {
     let star = if first.microsoft_high { "*" } else { "" };
     let name = format!("{}{star}", first.scenario);
     let largest = |of: Option<String>| of.unwrap_or_else(|| "–".to_owned());
-    let events = largest(group.iter().filter_map(|a| a.events).max().map(|n| n.to_string()));
-    let seconds = largest(group.iter().filter_map(|a| a.seconds).max().map(|n| n.to_string()));
+    let events = largest(
+        group
+            .iter()
+            .filter_map(|a| a.events)
+            .max()
+            .map(|n| n.to_string()),
+    );
+    let seconds = largest(
+        group
+            .iter()
+            .filter_map(|a| a.seconds)
+            .max()
+            .map(|n| n.to_string()),
+    );
     let missed: Vec<&str> = group
         .iter()
         .filter(|attack| !attack.detected())
@@ -87,9 +101,12 @@ fn habits(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
         "BENIGN HABIT", "user-days", "events", "asks", "acts"
     )?;
     for (name, habit) in &benign.by_habit {
-        let mut signals: Vec<(&str, u64)> =
-            habit.signals.iter().map(|(name, n)| (&**name, *n)).collect();
-        signals.sort_by_key(|(name, n)| (std::cmp::Reverse(*n), *name));
+        let mut signals: Vec<(&str, u64)> = habit
+            .signals
+            .iter()
+            .map(|(name, n)| (&**name, *n))
+            .collect();
+        signals.sort_by_key(|(name, n)| (Reverse(*n), *name));
         let signals: Vec<String> = signals
             .iter()
             .map(|(name, n)| format!("{name} {n}"))
@@ -126,7 +143,8 @@ fn alarms(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Resu
     if alarms.is_empty() {
         return Ok(());
     }
-    writeln!(out, "WHY ORDINARY PEOPLE WERE ASKED ABOUT")?;
+    causes(out, alarms, explain)?;
+    writeln!(out, "THE FIRST OF THEM")?;
     for alarm in alarms.iter().take(explain) {
         writeln!(
             out,
@@ -143,8 +161,32 @@ fn alarms(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Resu
     if alarms.len() > explain {
         writeln!(
             out,
-            "{} more: --explain {0} shows them, --format json holds them",
-            alarms.len() - explain
+            "{} more: --explain {} shows them, --format json holds them",
+            alarms.len() - explain,
+            alarms.len()
+        )?;
+    }
+    writeln!(out)
+}
+
+/// The same signals about the same habit, how often; the most frequent first.
+fn causes(out: &mut dyn Write, alarms: &[AlarmView], explain: usize) -> io::Result<()> {
+    let mut counted: BTreeMap<(&str, &str, BTreeSet<&str>), usize> = BTreeMap::new();
+    for alarm in alarms {
+        let names = alarm.signals.iter().map(|(name, _)| &**name).collect();
+        *counted
+            .entry((alarm.effect, alarm.habit, names))
+            .or_default() += 1;
+    }
+    let mut counted: Vec<_> = counted.into_iter().collect();
+    counted.sort_by_key(|(_, times)| Reverse(*times));
+    writeln!(out, "WHY ORDINARY PEOPLE WERE ASKED ABOUT")?;
+    for ((effect, habit, names), times) in counted.iter().take(explain) {
+        let names: Vec<&str> = names.iter().copied().collect();
+        writeln!(
+            out,
+            "{times:>5} × {effect:<4} {habit:<22} {}",
+            fit(&names.join(" "), 64)
         )?;
     }
     writeln!(out)
@@ -182,7 +224,11 @@ fn targets(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
         )?;
     }
     for target in &result.targets {
-        let (style, mark) = if target.met { (GREEN, '✓') } else { (RED, '✗') };
+        let (style, mark) = if target.met {
+            (GREEN, '✓')
+        } else {
+            (RED, '✗')
+        };
         writeln!(
             out,
             "{style}{mark}{style:#} {:<50} want {:<15} got {}",

@@ -225,7 +225,12 @@ impl World {
         let v4 = self.home(city, household);
         let network = v4.asn - HOME_ASN;
         let [_, _, b, c] = household.to_be_bytes();
-        let groups = [0x2001, 0x0db8, u16::try_from(network).unwrap_or(0), u16::from_be_bytes([b, c])];
+        let groups = [
+            0x2001,
+            0x0db8,
+            u16::try_from(network).unwrap_or(0),
+            u16::from_be_bytes([b, c]),
+        ];
         let [g0, g1, g2, g3] = groups;
         Spot {
             address: Ipv6Addr::new(g0, g1, g2, g3, 0, 0, 0, 0x10).into(),

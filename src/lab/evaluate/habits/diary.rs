@@ -36,12 +36,7 @@ pub(super) struct Diary<'a> {
 }
 
 impl<'a> Diary<'a> {
-    pub(super) fn open(
-        world: &'a World,
-        calendar: &'a Calendar,
-        life: &'a Life,
-        day: u32,
-    ) -> Self {
+    pub(super) fn open(world: &'a World, calendar: &'a Calendar, life: &'a Life, day: u32) -> Self {
         let noon = day_of(calendar.start, day) + SignedDuration::from_hours(12);
         let city = life.city_at(noon).unwrap_or(life.person.city);
         Self {

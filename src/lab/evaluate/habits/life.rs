@@ -17,6 +17,9 @@ const FLIGHT_KMH: f64 = 780.0;
 /// To the airport, through it, and out of the other one, in hours.
 const AIRPORTS_HOURS: f64 = 3.0;
 
+/// How long people are at the airport before they board.
+const AIRPORT_WAIT: SignedDuration = SignedDuration::from_mins(90);
+
 /// When the period is and what happens to everybody in it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::lab::evaluate) struct Calendar {
@@ -29,7 +32,7 @@ pub(in crate::lab::evaluate) struct Calendar {
 impl Calendar {
     /// The day on which the fleet's browser is upgraded.
     pub(super) fn upgrade_day(&self) -> u32 {
-        self.days * 2 / 5
+        self.next_working(self.days * 2 / 5)
     }
 
     /// The first day of the new cloud desktops.
@@ -234,11 +237,19 @@ impl Life {
     /// Where they are at that time; `None` on a journey.
     pub(super) fn city_at(&self, at: Timestamp) -> Option<City> {
         match self.trip {
+            _ if self.airport_at(at).is_some() => Some(self.person.city),
             Some(trip) if at >= trip.leaves && at < trip.back => {
                 (at >= trip.arrives && at < trip.leaves_again).then_some(trip.city)
             }
             _ => Some(self.person.city),
         }
+    }
+
+    /// The city at whose airport they wait to leave.
+    pub(super) fn airport_at(&self, at: Timestamp) -> Option<City> {
+        let trip = self.trip?;
+        let waits = at >= trip.leaves && at.duration_since(trip.leaves) < AIRPORT_WAIT;
+        waits.then_some(self.person.city)
     }
 
     /// The person with the machines they have at that time of that day.

@@ -54,9 +54,7 @@ pub(super) fn shared_mailbox(diary: &mut Diary<'_>) {
             agent: edge(128),
             managed: true,
         };
-        let session = diary
-            .person
-            .session(&format!("member {member}"), diary.day);
+        let session = diary.person.session(&format!("member {member}"), diary.day);
         let at = diary.between(8.0, 17.0);
         let event = diary.interactive(at, spot, &machine, &session, OUTLOOK);
         diary.tell("shared_mailbox", event);
@@ -101,9 +99,7 @@ pub(super) fn kiosk(diary: &mut Diary<'_>) {
     let machine = program("ContosoKiosk/3.2");
     for hour in [6.0, 14.0, 22.0] {
         let at = diary.between(hour, hour + 0.5);
-        let session = diary
-            .person
-            .session(&format!("shift {hour}"), diary.day);
+        let session = diary.person.session(&format!("shift {hour}"), diary.day);
         let mut event = diary.interactive(at, spot, &machine, &session, OUTLOOK);
         single_factor(&mut event);
         event.interactive = false;

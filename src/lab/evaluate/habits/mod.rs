@@ -17,8 +17,8 @@ use self::diary::Diary;
 use super::people::Delivery;
 use super::world::World;
 
-/// Every label a benign event can have, in the order of the table.
-pub(super) const HABITS: [&str; 39] = [
+/// Every label a benign event can have, but for [`REDELIVERED`].
+pub(super) const HABITS: [&str; 40] = [
     "office_day",
     "corporate_egress",
     "home_day",
@@ -29,6 +29,7 @@ pub(super) const HABITS: [&str; 39] = [
     "phone_roaming",
     "private_relay",
     "weekend",
+    "travel_airport",
     "travel_hotel",
     "travel_full_tunnel",
     "travel_phone",

@@ -6,9 +6,7 @@ use rand::Rng;
 
 use super::diary::Diary;
 use crate::lab::evaluate::people::{TEAMS, uuid_of};
-use crate::model::{
-    Event, RecordId, RiskDetection, RiskLevel, RiskState, RiskType, SignIn,
-};
+use crate::model::{Event, RecordId, RiskDetection, RiskLevel, RiskState, RiskType, SignIn};
 
 /// A service asks for a token for a user, from Microsoft's own network.
 pub(super) fn microsoft_egress(diary: &mut Diary<'_>) {

@@ -6,16 +6,16 @@ use rand::Rng;
 use super::diary::{Diary, failed};
 use super::{RED_TEAM, mishaps, noise};
 use crate::lab::evaluate::people::{
-    App, AZURE_CLI, Machine, OFFICE_HOME, OUTLOOK, OUTLOOK_MOBILE, TEAMS, VS_CODE, edge, uuid_of,
+    AZURE_CLI, App, Machine, OFFICE_HOME, OUTLOOK, OUTLOOK_MOBILE, TEAMS, VS_CODE, edge, uuid_of,
 };
 use crate::lab::evaluate::world::{City, HOMES, Spot};
-use crate::model::{
-    AuditKind, IncomingToken, Protocol, SessionId, SignIn, TransferMethod,
-};
+use crate::model::{AuditKind, IncomingToken, Protocol, SessionId, SignIn, TransferMethod};
 
 const DESK_APPS: [App; 3] = [OUTLOOK, TEAMS, OFFICE_HOME];
 /// The conference's Wi-Fi.
 const CONFERENCE_NETWORK: u32 = 999;
+/// An airport's Wi-Fi.
+const AIRPORT_NETWORK: u32 = 998;
 /// The host of each pool of cloud desktops.
 const DESKTOP_HOST: u32 = 77;
 
@@ -35,7 +35,7 @@ pub(super) fn employee(diary: &mut Diary<'_>) {
     }
     let desk = desk(diary);
     let first = laptop(diary, desk);
-    changes(diary, desk.spot);
+    changes(diary, desk);
     phone(diary, desk);
     cloud_desktop(diary);
     if diary.life.developer {
@@ -99,6 +99,9 @@ fn plain(habit: &'static str, spot: Spot) -> Desk {
 
 /// Where the laptop goes out at that time.
 fn laptop_spot(diary: &mut Diary<'_>, desk: Desk, at: Timestamp) -> (&'static str, Spot) {
+    if let Some(airport) = airport(diary, at) {
+        return ("travel_airport", airport);
+    }
     if let Some(trip) = diary.life.trip {
         if at >= trip.leaves && at < trip.back {
             if trip.full_tunnel {
@@ -107,9 +110,7 @@ fn laptop_spot(diary: &mut Diary<'_>, desk: Desk, at: Timestamp) -> (&'static st
             return ("travel_hotel", hotel(diary, trip.city));
         }
         if at >= trip.back && at.duration_since(trip.back).as_hours() < 12 {
-            let home = diary
-                .world
-                .home(diary.person.city, diary.person.household);
+            let home = diary.world.home(diary.person.city, diary.person.household);
             return ("travel_hotel", home);
         }
     }
@@ -117,6 +118,12 @@ fn laptop_spot(diary: &mut Diary<'_>, desk: Desk, at: Timestamp) -> (&'static st
         Some(other) if diary.chance(0.4) => other,
         _ => (desk.habit, desk.spot),
     }
+}
+
+/// The airport's Wi-Fi, for who waits there.
+fn airport(diary: &Diary<'_>, at: Timestamp) -> Option<Spot> {
+    let city = diary.life.airport_at(at)?;
+    Some(diary.world.guest_network(city, AIRPORT_NETWORK))
 }
 
 fn hotel(diary: &Diary<'_>, city: City) -> Spot {
@@ -193,6 +200,9 @@ fn phone_spot(
     wifi: bool,
     hour: f64,
 ) -> (&'static str, Spot) {
+    if let Some(airport) = airport(diary, at) {
+        return ("travel_airport", airport);
+    }
     let home = diary.person.city;
     let city = diary.life.city_at(at).unwrap_or(home);
     let (world, carrier) = (diary.world, diary.person.carrier);
@@ -211,7 +221,10 @@ fn phone_spot(
     if wifi {
         return ("phone", world.home(city, diary.person.household));
     }
-    ("phone_roaming", world.mobile(&mut diary.dice, city, carrier))
+    (
+        "phone_roaming",
+        world.mobile(&mut diary.dice, city, carrier),
+    )
 }
 
 fn weekend(diary: &mut Diary<'_>) {
@@ -241,22 +254,26 @@ fn weekend(diary: &mut Diary<'_>) {
 }
 
 /// What happens once: a first day, a new phone, a new laptop.
-fn changes(diary: &mut Diary<'_>, spot: Spot) {
+fn changes(diary: &mut Diary<'_>, desk: Desk) {
     let (day, life) = (diary.day, diary.life);
     if life.joins > 0 && life.joins == day {
-        enrols(diary, "onboarding", spot, true);
+        enrols(diary, "onboarding", desk, true);
     }
     if life.new_phone == Some(day) {
-        enrols(diary, "new_phone", spot, true);
+        enrols(diary, "new_phone", desk, true);
     }
     if life.new_laptop == Some(day) {
-        enrols(diary, "new_laptop", spot, false);
+        enrols(diary, "new_laptop", desk, false);
     }
 }
 
 /// A device is set up: signed in before it is enrolled, then registered.
-fn enrols(diary: &mut Diary<'_>, habit: &'static str, spot: Spot, with_method: bool) {
+fn enrols(diary: &mut Diary<'_>, habit: &'static str, desk: Desk, with_method: bool) {
     let at = diary.between(10.0, 15.0);
+    if diary.life.city_at(at).is_none() {
+        return;
+    }
+    let (_, spot) = laptop_spot(diary, desk, at);
     let machine = match habit {
         "new_phone" => diary.person.phone.clone(),
         _ => diary.person.laptop.clone(),
@@ -266,7 +283,7 @@ fn enrols(diary: &mut Diary<'_>, habit: &'static str, spot: Spot, with_method: b
         managed: false,
         ..machine
     };
-    let session = diary.person.session(habit, day_number(diary));
+    let session = diary.person.session(habit, diary.day);
     let event = diary.interactive(at, spot, &bare, &session, OFFICE_HOME);
     diary.tell(habit, event);
     let name = match habit {
@@ -293,10 +310,6 @@ fn enrols(diary: &mut Diary<'_>, habit: &'static str, spot: Spot, with_method: b
             None,
         );
     }
-}
-
-fn day_number(diary: &Diary<'_>) -> u32 {
-    diary.day
 }
 
 /// A desktop in somebody's cloud, beside the laptop.
@@ -345,19 +358,28 @@ fn developer(diary: &mut Diary<'_>, desk: Desk) {
     if diary.chance(0.4) {
         let session = diary.person.session("cli", diary.day / 7);
         let at = diary.between(9.5, 17.0);
-        let event = diary.renewal(at, desk.spot, &cli, &session, AZURE_CLI);
+        let (_, spot) = laptop_spot(diary, desk, at);
+        let event = diary.renewal(at, spot, &cli, &session, AZURE_CLI);
         diary.tell("azure_cli", event);
     }
     if diary.chance(0.06) {
-        by_code(diary, "device_code_cli", desk.spot, desk.spot, AZURE_CLI, &cli);
+        by_code(diary, "device_code_cli", desk, None, AZURE_CLI, &cli);
     }
     if diary.chance(0.05) {
-        // The editor runs on a machine in the cloud; the code is typed at the
-        // desk.
-        let pool = diary.person.number % 4;
-        let remote = diary.world.rented(2 + pool % 2, diary.person.number);
+        // The code is typed at the desk. Most remote machines stand in the same
+        // network (signals.md, #24: same ASN), one in three is rented.
+        let number = diary.person.number;
+        let remote = match number % 3 {
+            0 => Some(diary.world.rented(2 + number % 2, number)),
+            1 => Some(
+                diary
+                    .world
+                    .home(diary.person.city, number * 7 + number % 7 + 21),
+            ),
+            _ => None,
+        };
         let editor = script("node-fetch/1.0 (+https://github.com/bitinn/node-fetch)");
-        by_code(diary, "vs_code_remote", desk.spot, remote, VS_CODE, &editor);
+        by_code(diary, "vs_code_remote", desk, remote, VS_CODE, &editor);
     }
     if diary.chance(0.15) {
         let session = diary.person.session("script", diary.day);
@@ -367,7 +389,8 @@ fn developer(diary: &mut Diary<'_>, desk: Desk) {
             name: "Microsoft Graph Command Line Tools",
             ..TEAMS
         };
-        let event = diary.interactive(at, desk.spot, &cli, &session, app);
+        let (_, spot) = laptop_spot(diary, desk, at);
+        let event = diary.interactive(at, spot, &cli, &session, app);
         diary.tell("python_script", event);
     }
 }
@@ -376,15 +399,17 @@ fn developer(diary: &mut Diary<'_>, desk: Desk) {
 fn by_code(
     diary: &mut Diary<'_>,
     habit: &'static str,
-    desk: Spot,
-    program_at: Spot,
+    desk: Desk,
+    program_at: Option<Spot>,
     app: App,
     program: &Machine,
 ) {
     let at = diary.between(9.5, 17.0);
     let session: SessionId = diary.person.session(habit, diary.day);
     let laptop = diary.person.laptop.clone();
-    let mut asked = diary.interactive(at, desk, &laptop, &session, app);
+    let (_, spot) = laptop_spot(diary, desk, at);
+    let program_at = program_at.unwrap_or(spot);
+    let mut asked = diary.interactive(at, spot, &laptop, &session, app);
     asked.protocol = Protocol::DeviceCode;
     asked.transfer_method = TransferMethod::DeviceCodeFlow;
     let correlation = asked.correlation.clone();
@@ -409,7 +434,9 @@ pub(super) fn guest(diary: &mut Diary<'_>) {
     if !diary.calendar.works(diary.day) || diary.chance(0.6) {
         return;
     }
-    let spot = diary.world.guest_network(diary.person.city, diary.person.number);
+    let spot = diary
+        .world
+        .guest_network(diary.person.city, diary.person.number);
     let machine = diary.person.laptop.clone();
     let session = diary.laptop_session();
     let at = diary.between(8.0, 18.0);
