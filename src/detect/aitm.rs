@@ -35,7 +35,7 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     let what = format!("signed in by {}, an HTTP library", library.as_str());
     if of_kits && portal {
         signals.push(seen.method(&catalogue::KIT_USER_AGENT, &what));
-    } else if !habit(seen).is_some_and(|habit| ground.is_habit(habit, sign_in.at)) {
+    } else if ground.is_new_habit(habit(seen), sign_in.at) && !seen.is_service() {
         signals.push(seen.method(&catalogue::SCRIPT_USER_AGENT, &what));
     }
 }
@@ -46,8 +46,7 @@ fn portal(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     if rented
         && seen.device.is_none()
         && apps::is_office_home(&seen.sign_in.app)
-        && !ground.knows(&seen.sighting())
-        && !ground.is_shared(&seen.sighting())
+        && ground.is_new_network(&seen.sighting())
     {
         let what = format!("the portal from a {} network", seen.class.as_str());
         signals.push(seen.method(&catalogue::PORTAL_FROM_HOSTING, &what));

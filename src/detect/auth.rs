@@ -59,7 +59,10 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
 
 /// #10.
 fn by_claim(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    if seen.sign_in.mfa_by_claim && seen.device.is_none() && ground.is_new_network(&seen.sighting())
+    if seen.sign_in.mfa_by_claim
+        && seen.device.is_none()
+        && !seen.is_service()
+        && ground.is_new_network(&seen.sighting())
     {
         let what = "the second factor was satisfied by a claim in the token";
         signals.push(seen.method(&catalogue::MFA_BY_CLAIM, what));
@@ -147,7 +150,7 @@ fn credentials_stolen(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
     let at = seen.sign_in.at;
     let rented = matches!(seen.class, NetworkClass::Hosting | NetworkClass::Tor);
     let abroad = seen.network.place.country.is_some_and(|country| {
-        seen.class != NetworkClass::Vpn && ground.is_new_country(country, at)
+        seen.class == NetworkClass::Ordinary && ground.is_new_country(country, at)
     });
     let new = ground.is_new_network(&sighting) || seen.class == NetworkClass::Tor;
     if new && (rented || abroad) {

@@ -142,6 +142,7 @@ fn audit(seconds: i64, kind: AuditKind, what: (&str, &str)) -> Event {
             ..Target::default()
         }],
         correlation: None,
+        permissions: None,
     }))
 }
 

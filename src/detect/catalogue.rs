@@ -371,11 +371,11 @@ pub(super) const DEVICE_AFTER_CODE: SignalSpec = signal(
 );
 pub(super) const CONSENT_TO_MAIL: SignalSpec = signal(
     "own",
-    "consent_new_app",
+    "consent_to_mail",
     Family::Persistence,
     "T1528",
     65,
-    "Consent to an application nobody in the tenant knew, which then comes from a rented network",
+    "Mail or files opened to an application nobody in the tenant knew",
 );
 pub(super) const INBOX_RULE: SignalSpec = signal(
     "own",

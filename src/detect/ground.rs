@@ -32,6 +32,11 @@ impl Ground<'_> {
         self.memory.habits.is_familiar(habit, at, self.parameters)
     }
 
+    /// Whether a user who is known does for the first time what they did.
+    pub(super) fn is_new_habit(&self, habit: Option<Habit>, at: Timestamp) -> bool {
+        habit.is_some_and(|habit| self.is_learned(at) && !self.is_habit(habit, at))
+    }
+
     /// Whether enough is known of the user for "new" to mean something.
     pub(super) fn is_learned(&self, at: Timestamp) -> bool {
         self.memory.habits.is_learned(at, self.parameters)

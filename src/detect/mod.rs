@@ -155,7 +155,9 @@ fn sign_in_signals(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signa
         return;
     }
     travel::detect(seen, ground, signals);
-    session::detect(seen, ground, signals);
+    if !seen.is_service() {
+        session::detect(seen, ground, signals);
+    }
     birth::detect(seen, ground, signals);
     aitm::detect(seen, ground, signals);
     protocol::detect(seen, ground, signals);
@@ -216,6 +218,15 @@ impl<'a> Seen<'a> {
         };
         seen.attempt = auth::attempt(&seen);
         seen
+    }
+
+    /// Whether it is somebody's application that asks for its tokens from where
+    /// it runs, and not the user or a thief with the user's: those use
+    /// Microsoft's own clients.
+    fn is_service(&self) -> bool {
+        !self.sign_in.interactive
+            && self.class == NetworkClass::Hosting
+            && apps::is_third_party(&self.sign_in.app)
     }
 
     /// Whether the footprint is the same network, client and device: most are,

@@ -18,7 +18,7 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
         };
         signals.push(seen.signal(spec, evidence));
     }
-    if !succeeded || seen.class.is_neutral() {
+    if !succeeded || seen.class.is_neutral() || seen.is_service() {
         return;
     }
     let rented = match seen.class {
@@ -33,8 +33,8 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     {
         signals.push(seen.method(spec, &format!("on a {} network", seen.class.as_str())));
     }
-    // A VPN's exit is nowhere that its user is.
-    if seen.class != NetworkClass::Vpn
+    // Where a rented machine or an exit stands says nothing of its user.
+    if seen.class == NetworkClass::Ordinary
         && let Some(country) = seen.network.place.country
         && ground.is_new_country(country, seen.sign_in.at)
     {

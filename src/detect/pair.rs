@@ -127,6 +127,11 @@ impl<'a> Pair<'a> {
         self.earlier.device.is_some() && self.earlier.device == self.later.device
     }
 
+    /// Whether one of the ends has all of these.
+    pub(super) fn either(&self, traits: Traits) -> bool {
+        self.earlier.traits.has(traits) || self.later.traits.has(traits)
+    }
+
     pub(super) fn neutral(&self) -> bool {
         self.earlier.sighting.class.is_neutral() || self.later.sighting.class.is_neutral()
     }

@@ -36,7 +36,29 @@ pub(super) fn change(audit: &DirectoryAudit) -> Change {
         kind: audit.kind,
         record: audit.record.clone(),
         what: named.and_then(|target| target.name.clone().or_else(|| target.id.clone())),
+        opens_mail: audit.permissions.as_deref().is_some_and(opens_mail),
     }
+}
+
+/// Permissions that a thief consents to: mail, files, chats, the directory
+/// (Microsoft's list of those that users may not give away by default).
+const OPENING: [&str; 12] = [
+    "Mail.",
+    "MailboxSettings.",
+    "Files.",
+    "Sites.",
+    "Contacts.",
+    "Notes.",
+    "Chat.",
+    "ChannelMessage.",
+    "EWS.",
+    "IMAP.",
+    "Directory.",
+    "full_access_as_user",
+];
+
+fn opens_mail(permissions: &str) -> bool {
+    OPENING.iter().any(|scope| permissions.contains(scope))
 }
 
 /// The application that was consented to, by a hash of its name.
@@ -64,6 +86,7 @@ pub(super) fn of_change(audit: &DirectoryAudit, ground: &Ground<'_>, signals: &m
         beside(&change, &sighting, footprint.traits, ground, signals);
     }
     after_risk(&change, ground, signals);
+    consent(&change, ground, signals);
 }
 
 /// A sign-in has come: was there a change it goes with?
@@ -71,7 +94,6 @@ pub(super) fn of_sign_in(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec
     let sighting = seen.sighting();
     for change in &ground.memory.changes {
         beside(change, &sighting, seen.traits, ground, signals);
-        consented_app(change, seen, ground, signals);
     }
     let rented = matches!(
         seen.class,
@@ -99,7 +121,8 @@ fn beside(
 ) {
     // Positive where the change came after the sign-in.
     let after = change.at.duration_since(sighting.at).as_secs();
-    let strange = !traits.has(Traits::MANAGED) && ground.is_new_network(sighting);
+    let strange =
+        !traits.has(Traits::MANAGED) && ground.is_new_network(sighting) && is_far(sighting, ground);
     let around =
         -ground.get(Parameter::SecurityInfoBefore)..=ground.get(Parameter::SecurityInfoAfter);
     let by_code = traits.has(Traits::DEVICE_CODE);
@@ -130,6 +153,12 @@ fn beside(
         }
         _ => {}
     }
+}
+
+/// Where nobody sets up a new phone: a rented network, or a new country.
+fn is_far(sighting: &Sighting, ground: &Ground<'_>) -> bool {
+    let abroad = |country| ground.is_new_country(country, sighting.at);
+    sighting.class.is_anonymous() || sighting.place.country.is_some_and(abroad)
 }
 
 /// #17: a device right after Microsoft raised an alarm. The alarm may come
@@ -170,33 +199,21 @@ fn device_after_risk(change: &Change, risk: &Signal) -> Signal {
     )
 }
 
-/// An application that nobody in the tenant knew comes from a rented network
-/// soon after the user consented to it.
-fn consented_app(change: &Change, seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    let Some(app) = consented(change) else { return };
-    let of_app = |name: &Option<Box<str>>| name.as_deref().map(hash_of) == Some(app);
-    let ours = of_app(&seen.sign_in.app.name) || of_app(&seen.sign_in.app.id);
-    let after = seen.sign_in.at.duration_since(change.at).as_secs();
-    if ours
-        && seen.class.is_anonymous()
-        && (0..=ground.get(Parameter::ConsentWindow)).contains(&after)
-        && !ground
-            .around
-            .was_used_before(Thing::Consented(app), change.at)
+/// Mail or files are opened to an application that nobody in the tenant knew.
+/// The victim does it at home, so nothing else need be strange.
+fn consent(change: &Change, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    let Some(app) = consented(change).filter(|_| change.opens_mail) else {
+        return;
+    };
+    if !ground
+        .around
+        .was_used_before(Thing::Consented(app), change.at)
     {
-        let what = "an application nobody here knew, consented to";
-        let sighting = seen.sighting();
+        let what = "mail or files were opened to an application nobody here knew";
         let spec = &catalogue::CONSENT_TO_MAIL;
         raise(
             signals,
-            signal_of(
-                spec,
-                seen.sign_in.at,
-                &seen.sign_in.record,
-                what,
-                change,
-                Some(&sighting),
-            ),
+            signal_of(spec, change.at, &change.record, what, change, None),
         );
     }
 }

@@ -45,16 +45,16 @@ pub(super) fn habit(seen: &Seen<'_>) -> Option<Habit> {
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let sign_in = seen.sign_in;
-    let known = habit(seen).is_some_and(|habit| ground.is_habit(habit, sign_in.at));
-    if is_device_code(sign_in) && !known {
-        let to_mail = apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource);
-        signals.push(if to_mail {
-            let what = "device code through the authentication broker";
-            seen.method(&catalogue::DEVICE_CODE_BROKER, what)
-        } else {
-            seen.method(&catalogue::DEVICE_CODE, "device code")
-        });
-    } else if is_password_alone(sign_in) && !known {
+    let habit = habit(seen);
+    let known = habit.is_some_and(|habit| ground.is_habit(habit, sign_in.at));
+    let new = ground.is_new_habit(habit, sign_in.at);
+    let to_mail = apps::is_broker(&sign_in.app) && apps::holds_mail_or_files(&sign_in.resource);
+    if is_device_code(sign_in) && to_mail && !known {
+        let what = "device code through the authentication broker";
+        signals.push(seen.method(&catalogue::DEVICE_CODE_BROKER, what));
+    } else if is_device_code(sign_in) && new {
+        signals.push(seen.method(&catalogue::DEVICE_CODE, "device code"));
+    } else if is_password_alone(sign_in) && new {
         signals.push(seen.method(&catalogue::ROPC, "password sent by the client (ROPC)"));
     }
     confirmed(seen, ground, signals);

@@ -47,8 +47,13 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
         networks(session, pair, ground, signals);
         traits(session, pair, ground, signals);
     }
+    // A code is typed in a browser and redeemed by a program, and a registered
+    // device has as many browsers as it likes.
+    let two_by_nature = pair.either(Traits::DEVICE_CODE) || pair.either(Traits::CLI);
     if let (Some(before), Some(after)) = (pair.earlier.client, pair.later.client)
         && before.differs_from(after)
+        && !two_by_nature
+        && !pair.same_device()
     {
         let evidence = Evidence::ClientChange {
             session: session.clone(),

@@ -28,7 +28,7 @@ struct Journey<'a> {
 }
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    if usable_point(&seen.network.place).is_none() || seen.class.is_neutral() {
+    if usable_point(&seen.network.place).is_none() || seen.class != NetworkClass::Ordinary {
         return;
     }
     let mut found: Vec<Journey<'_>> = Vec::new();
@@ -114,7 +114,8 @@ fn judge(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(i64, Signal)> {
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let seconds = pair.seconds();
     let departs_from_a_user = from.class == NetworkClass::Ordinary;
-    let arrives_as_a_user = !to.class.is_neutral() && to.class != NetworkClass::Vpn;
+    // Where a rented machine or an exit stands says nothing of its user.
+    let arrives_as_a_user = to.class == NetworkClass::Ordinary;
     if !departs_from_a_user
         || !arrives_as_a_user
         || seconds > ground.get(Parameter::TravelWindow)
@@ -124,13 +125,10 @@ fn judge(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(i64, Signal)> {
         return None;
     }
     let kmh = speed(pair, ground)?;
-    // Of two networks that are both the user's, one is in the wrong place.
-    if ground.is_learned(to.at) {
-        if ground.knows(from) && ground.knows(to) {
-            return None;
-        }
-    } else if from.place.country == to.place.country && is_mobile(pair) {
-        // A carrier's gateway stands anywhere in its country.
+    // A carrier's gateway stands anywhere in its country; and of two networks
+    // that are both the user's, one is in the wrong place.
+    let one_country = from.place.country == to.place.country;
+    if one_country && is_mobile(pair) || ground.knows(from) && ground.knows(to) {
         return None;
     }
     let km = great_circle_km(usable_point(&from.place)?, usable_point(&to.place)?);

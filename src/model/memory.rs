@@ -230,6 +230,9 @@ pub struct Change {
     pub record: RecordId,
     /// What was changed, as the record names it: a device, an application.
     pub what: Option<Box<str>>,
+    /// Of a consent: whether it opens mail or files.
+    #[serde(default)]
+    pub opens_mail: bool,
 }
 
 /// A record that was judged.

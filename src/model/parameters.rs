@@ -162,9 +162,6 @@ parameters! {
     DeviceAfterCode = "device_after_code"."window", Seconds, 3600 in 60..=86400,
         "own: the hour a device code session is fresh (signals.md #26)",
         "How soon after a device code a device is registered";
-    ConsentWindow = "consent_to_mail"."window", Seconds, 86400 in 60..=259200,
-        "own: a day",
-        "How long a consent stays fresh";
     RiskTypesWindow = "risk_types_agree"."window", Seconds, 600 in 60..=86400,
         "signals.md #39 (10 min)",
         "How far apart two types of risk may be";

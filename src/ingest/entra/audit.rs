@@ -11,7 +11,9 @@ use super::convert::{Converted, id_of, identity, name, when};
 use super::loose::{Raw, list, object};
 use super::record::Record;
 use super::text::{self, USER_AGENT_BYTES_MAX};
-use super::wire::{Actor, ActorApp, Audit, InitiatedBy, KeyValue, TargetResource};
+use super::wire::{
+    Actor, ActorApp, Audit, InitiatedBy, KeyValue, ModifiedProperty, TargetResource,
+};
 use crate::model::{
     AppRef, AuditKind, DirectoryAudit, Initiator, Network, RecordId, Target, UserId, UserRef,
 };
@@ -72,6 +74,10 @@ const ACTIVITIES: [(&str, AuditKind); 20] = [
 ];
 /// The most of `additionalDetails` that is searched; real records have 0–6.
 const DETAILS_MAX: usize = 32;
+/// The most of `modifiedProperties` that is searched; a consent has 5–9.
+const PROPERTIES_MAX: usize = 32;
+/// The most of a list of permissions that is kept, in bytes.
+const PERMISSIONS_BYTES_MAX: usize = 2048;
 
 /// The audit as an event; `None` where it is not worth judging.
 pub(super) fn directory_audit(
@@ -126,6 +132,7 @@ pub(super) fn directory_audit(
         user_agent: user_agent(p),
         targets,
         correlation,
+        permissions: permissions(p),
     }))
 }
 
@@ -155,6 +162,23 @@ fn targets(field: &Raw<'_>) -> Vec<Target> {
             principal_name: name(target.user_principal_name.get()),
         })
         .collect()
+}
+
+/// The permissions of a consent or a grant.
+fn permissions(p: &Audit<'_>) -> Option<Box<str>> {
+    let json = p.target_resources.json();
+    let targets = list::<TargetResource<'_>>(&json, DirectoryAudit::TARGETS_MAX);
+    targets.iter().find_map(|target| {
+        let json = target.modified_properties.json();
+        let changed = list::<ModifiedProperty<'_>>(&json, PROPERTIES_MAX);
+        let granted = changed.iter().find(|property| {
+            let name = property.display_name.get().unwrap_or_default();
+            name.ends_with(".Permissions") || name.ends_with("PermissionGrant.Scope")
+        });
+        granted
+            .and_then(|property| property.new_value.get())
+            .and_then(|value| text::clean(value, PERMISSIONS_BYTES_MAX))
+    })
 }
 
 /// Who did it, and from which address.

@@ -245,6 +245,18 @@ pub(super) struct TargetResource<'a> {
     pub(super) display_name: Word<'a>,
     #[serde(borrow)]
     pub(super) user_principal_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) modified_properties: Raw<'a>,
+}
+
+/// An element of `modifiedProperties`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct ModifiedProperty<'a> {
+    #[serde(borrow)]
+    pub(super) display_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) new_value: Word<'a>,
 }
 
 /// An element of `additionalDetails`.

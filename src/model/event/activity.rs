@@ -35,6 +35,9 @@ pub struct DirectoryAudit {
     pub user_agent: Option<Box<str>>,
     /// `targetResources`, at most [`Self::TARGETS_MAX`].
     pub targets: Vec<Target>,
+    /// The permissions that were consented to, as the record's changed
+    /// properties write them, e.g. `Scope: Mail.Read offline_access`.
+    pub permissions: Option<Box<str>>,
     /// `correlationId`: one operation across its records.
     pub correlation: Option<Box<str>>,
 }

@@ -31,6 +31,8 @@ impl Stage<'_> {
         let audit = DirectoryAudit {
             initiator: Initiator::User(self.victim.user.clone()),
             network: address_only(from),
+            permissions: (kind == AuditKind::ConsentGranted)
+                .then(|| "Scope: Mail.ReadWrite Mail.Send offline_access".into()),
             ..self.audit(seconds, kind, activity, targets)
         };
         self.emit(Event::DirectoryAudit(Box::new(audit)));
@@ -137,6 +139,7 @@ impl Stage<'_> {
             user_agent: None,
             targets,
             correlation: Some(uuid_of(&format!("operation {key}"))),
+            permissions: None,
         }
     }
 

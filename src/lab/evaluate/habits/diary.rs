@@ -151,6 +151,16 @@ impl<'a> Diary<'a> {
     }
 
     /// The user changes something of their own account.
+    /// What people let applications do: most of it is their calendar. Mail is
+    /// rare, since Entra lets no user give it away unless told otherwise.
+    fn permissions(&mut self) -> Box<str> {
+        if self.chance(0.01) {
+            "Scope: User.Read Mail.Read offline_access".into()
+        } else {
+            "Scope: User.Read Calendars.ReadWrite offline_access".into()
+        }
+    }
+
     pub(super) fn change(
         &mut self,
         habit: &'static str,
@@ -189,6 +199,7 @@ impl<'a> Diary<'a> {
             user_agent: None,
             targets: other.into_iter().chain([user]).collect(),
             correlation: Some(uuid_of(&format!("operation {key}"))),
+            permissions: (kind == AuditKind::ConsentGranted).then(|| self.permissions()),
         };
         self.tell_event(habit, Event::DirectoryAudit(Box::new(audit)));
     }

@@ -327,12 +327,15 @@ fn cloud_desktop(diary: &mut Diary<'_>) {
     };
     let spot = diary.world.rented(pool, DESKTOP_HOST);
     let session = diary.person.session("desktop", diary.day);
+    // Whoever rolls desktops out enrols them; the old pool never was.
+    let enrolled = from > 0;
+    let name = format!("desktop {}", diary.person.number);
     let machine = Machine {
-        id: None,
+        id: enrolled.then(|| uuid_of(&name)),
         system: "Windows 10",
         browser: "Edge 128.0.0",
         agent: edge(128),
-        managed: false,
+        managed: enrolled,
     };
     let at = diary.between(8.5, 11.0);
     let event = diary.interactive(at, spot, &machine, &session, OFFICE_HOME);
