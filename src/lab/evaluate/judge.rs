@@ -112,6 +112,9 @@ pub(super) struct RunTally {
     pub(super) score: u8,
     pub(super) signals: Vec<Box<str>>,
     pub(super) stale: bool,
+    /// Asks and acts about the victim before the attack: their case may still
+    /// have been open, and calls for nothing twice.
+    pub(super) asked_before: u64,
 }
 
 /// A benign user who was asked about or acted on.
@@ -273,12 +276,16 @@ impl Tally {
             );
             tally.events += u64::from(tally.reached.is_none());
         }
-        let (Some(first), Some(decision)) = (tally.first, step.decision) else {
+        let Some(decision) = step.decision else {
             return;
         };
         if decision.effect == Effect::Shadow {
             return;
         }
+        let Some(first) = tally.first else {
+            tally.asked_before += 1;
+            return;
+        };
         if tally.reached.is_none() {
             let seconds = decision.at.duration_since(first).as_secs().max(0);
             tally.reached = Some((tally.events, seconds));

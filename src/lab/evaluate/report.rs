@@ -89,6 +89,9 @@ pub(super) struct Attack {
     /// Whether the evidence came so late that the daemon's guard would have
     /// turned the act into an ask.
     pub(super) stale: bool,
+    /// Asks and acts about the victim before the attack: a case that is still
+    /// open takes the attack in and calls for nothing twice.
+    pub(super) asked_before: u64,
 }
 
 /// What was promised, and what is.
@@ -131,6 +134,7 @@ impl Attack {
             score: tally.score,
             signals: tally.signals.clone(),
             stale: tally.stale,
+            asked_before: tally.asked_before,
         }
     }
 

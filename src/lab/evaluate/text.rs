@@ -223,6 +223,14 @@ fn targets(out: &mut dyn Write, result: &Evaluation) -> io::Result<()> {
             "{stale} of the acts rest on evidence so late that the daemon's guard would ask instead."
         )?;
     }
+    let hidden = |attack: &&Attack| !attack.detected() && attack.asked_before > 0;
+    let hidden = result.attacks.iter().filter(hidden).count();
+    if hidden > 0 {
+        writeln!(
+            out,
+            "{hidden} of the attacks not seen hit a user whose earlier, false case may have hidden them."
+        )?;
+    }
     for target in &result.targets {
         let (style, mark) = if target.met {
             (GREEN, '✓')

@@ -145,8 +145,10 @@ fn laptop(diary: &mut Diary<'_>, desk: Desk) -> SignIn {
         let at = diary.between(9.8, 18.2);
         let (mut habit, spot) = laptop_spot(diary, desk, at);
         if upgrade && n == renewals / 2 {
-            machine.agent = edge(129);
-            machine.browser = "Edge 129.0.0";
+            // The same browser, newer: what they have from tomorrow on.
+            let tomorrow = diary.life.equipped(diary.calendar, diary.day + 1);
+            machine.agent = tomorrow.laptop.agent;
+            machine.browser = tomorrow.laptop.browser;
         }
         if upgrade && n >= renewals / 2 {
             habit = "browser_upgrade";
