@@ -320,8 +320,12 @@ fn decide(
         // belong to it.
         (None, false) => return None,
     };
-    incident.first = incident.first.min(first);
-    incident.last = incident.last.max(last);
+    // Weak signals are filed under an incident and do not keep it open: it
+    // would reach from day to day, and teach nothing for ever.
+    if reached || current.is_none() {
+        incident.first = incident.first.min(first);
+        incident.last = incident.last.max(last);
+    }
     let ground = Ground {
         memory,
         around,

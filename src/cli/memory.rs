@@ -85,6 +85,7 @@ fn usual(out: &mut dyn Write, memory: &UserMemory, now: Timestamp) -> io::Result
             Habit::Scripted(app) => format!("a script to application {app:016x}"),
             Habit::DeviceCode(app) => format!("device code to application {app:016x}"),
             Habit::Password(app) => format!("password alone to application {app:016x}"),
+            Habit::CommandLine => "a command line tool or an editor".to_owned(),
             Habit::Unmanaged => "a device that is not managed".to_owned(),
         };
         writeln!(

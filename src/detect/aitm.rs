@@ -35,7 +35,10 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     let what = format!("signed in by {}, an HTTP library", library.as_str());
     if of_kits && portal {
         signals.push(seen.method(&catalogue::KIT_USER_AGENT, &what));
-    } else if ground.is_new_habit(habit(seen), sign_in.at) && !seen.is_service() {
+    } else if ground.is_new_habit(habit(seen), sign_in.at)
+        && !seen.is_service()
+        && !seen.traits.has(Traits::CLI)
+    {
         signals.push(seen.method(&catalogue::SCRIPT_USER_AGENT, &what));
     }
 }

@@ -23,9 +23,11 @@ const MAIL_AND_FILES: [(&str, &str); 3] = [
 
 /// The device registration service (signals.md, #18).
 const DEVICE_REGISTRATION: &str = "01cb2876-7ebd-4aa4-9cc9-d28bd4d359a9";
-/// Azure CLI, Azure PowerShell, Visual Studio Code and Visual Studio: the
+/// Graph's command line, Azure CLI, Azure PowerShell, Visual Studio Code and
+/// Visual Studio: the
 /// first-party clients whose codes are phished (signals.md, #27).
-const COMMAND_LINE: [&str; 4] = [
+const COMMAND_LINE: [&str; 5] = [
+    "14d82eec-204b-4c2f-b7e8-296a70dab67e",
     "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
     "1950a258-227b-4e31-a9cf-717495945fc2",
     "aebc6443-996d-45c2-90f0-388ff96faa56",

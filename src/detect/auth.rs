@@ -62,6 +62,8 @@ fn by_claim(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     if seen.sign_in.mfa_by_claim
         && seen.device.is_none()
         && !seen.is_service()
+        && !seen.traits.has(Traits::DEVICE_CODE)
+        && !seen.traits.has(Traits::CLI)
         && ground.is_new_network(&seen.sighting())
     {
         let what = "the second factor was satisfied by a claim in the token";

@@ -8,10 +8,6 @@
 use super::{Ground, Seen, catalogue, raise};
 use crate::model::{Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits};
 
-/// An address that the user was at before is one of theirs. Records may be an
-/// hour late, so only what is older than two counts, as with habits.
-const KNOWN_ADDRESS_SECONDS: i64 = 2 * 3600;
-
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let this = seen.footprint();
     if this.interactive && !this.traits.has(Traits::MANAGED) {
@@ -78,11 +74,7 @@ fn is_known(birth: &Footprint, ground: &Ground<'_>) -> bool {
     let device = birth
         .device
         .is_some_and(|device| ground.is_habit(Habit::Device(device), birth.first));
-    let before = |other: &Footprint| {
-        other.prefix == birth.prefix
-            && birth.first.duration_since(other.first).as_secs() >= KNOWN_ADDRESS_SECONDS
-    };
-    device || ground.memory.footprints.iter().any(before)
+    device || ground.was_at(&sighting(birth, birth.first))
 }
 
 /// How far apart in seconds the two are, if within the window.

@@ -9,6 +9,9 @@ use crate::model::{
     UserMemory,
 };
 
+/// How long ago the user must have been at an address for it to be theirs.
+const KNOWN_ADDRESS_SECONDS: i64 = 2 * 3600;
+
 /// Everything known before the event.
 #[derive(Debug, Clone, Copy)]
 pub struct Ground<'a> {
@@ -40,6 +43,15 @@ impl Ground<'_> {
     /// Whether enough is known of the user for "new" to mean something.
     pub(super) fn is_learned(&self, at: Timestamp) -> bool {
         self.memory.habits.is_learned(at, self.parameters)
+    }
+
+    /// Whether the user was at that very address before. Records may be an hour
+    /// late, so only what is older than two counts, as with habits.
+    pub(super) fn was_at(&self, sighting: &Sighting) -> bool {
+        self.memory.footprints.iter().any(|footprint| {
+            footprint.prefix == sighting.prefix
+                && sighting.at.duration_since(footprint.first).as_secs() >= KNOWN_ADDRESS_SECONDS
+        })
     }
 
     /// Whether the user is known on that network; neutral ones are anybody's.

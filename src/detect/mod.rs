@@ -19,6 +19,7 @@ mod auth;
 mod birth;
 mod catalogue;
 mod client;
+mod device;
 mod ground;
 mod network;
 mod pair;
@@ -157,6 +158,7 @@ fn sign_in_signals(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signa
     travel::detect(seen, ground, signals);
     if !seen.is_service() {
         session::detect(seen, ground, signals);
+        device::detect(seen, ground, signals);
     }
     birth::detect(seen, ground, signals);
     aitm::detect(seen, ground, signals);
@@ -311,8 +313,11 @@ impl<'a> Seen<'a> {
             habits.extend(self.network.place.country.map(Habit::Country));
         }
         habits.extend(self.device.map(Habit::Device));
-        if !self.traits.has(Traits::MANAGED) && self.sign_in.interactive {
+        if !elsewhere && !self.traits.has(Traits::MANAGED) && self.sign_in.interactive {
             habits.push(Habit::Unmanaged);
+        }
+        if self.traits.has(Traits::CLI) {
+            habits.push(Habit::CommandLine);
         }
         habits.extend(aitm::habit(self));
         habits.extend(protocol::habit(self));
@@ -324,7 +329,6 @@ fn traits_of(sign_in: &SignIn, agent: Agent) -> Traits {
     let managed = sign_in.device.compliant == Some(true) || sign_in.device.managed == Some(true);
     let protection = &sign_in.token_protection;
     let prt = sign_in.incoming_token == IncomingToken::PrimaryRefreshToken
-        && apps::is_broker(&sign_in.app)
         && agent
             .client
             .and_then(|client| client.system)

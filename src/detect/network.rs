@@ -2,7 +2,7 @@
 //! and countries new to the user (#30).
 
 use super::{Ground, Seen, catalogue};
-use crate::model::{Evidence, NetworkClass, Signal};
+use crate::model::{Evidence, Habit, NetworkClass, Signal, Traits};
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let succeeded = seen.sign_in.succeeded();
@@ -26,8 +26,12 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
         NetworkClass::Vpn => Some(&catalogue::NEW_VPN_NETWORK),
         _ => None,
     };
-    // A managed device behind a gateway that somebody rents is still itself.
+    // A managed device behind a gateway that somebody rents is still itself, and
+    // whoever works on command lines works on rented machines.
+    let works_remotely =
+        seen.traits.has(Traits::CLI) && ground.is_habit(Habit::CommandLine, seen.sign_in.at);
     if let Some(spec) = rented
+        && !works_remotely
         && !ground.is_managed_device_known(seen)
         && ground.is_new_network(&seen.sighting())
     {

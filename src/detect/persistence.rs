@@ -158,7 +158,11 @@ fn beside(
 /// Where nobody sets up a new phone: a rented network, or a new country.
 fn is_far(sighting: &Sighting, ground: &Ground<'_>) -> bool {
     let abroad = |country| ground.is_new_country(country, sighting.at);
-    sighting.class.is_anonymous() || sighting.place.country.is_some_and(abroad)
+    match sighting.class {
+        NetworkClass::Hosting | NetworkClass::Tor => true,
+        NetworkClass::Vpn => false,
+        _ => sighting.place.country.is_some_and(abroad),
+    }
 }
 
 /// #17: a device right after Microsoft raised an alarm. The alarm may come
@@ -205,10 +209,8 @@ fn consent(change: &Change, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let Some(app) = consented(change).filter(|_| change.opens_mail) else {
         return;
     };
-    if !ground
-        .around
-        .was_used_before(Thing::Consented(app), change.at)
-    {
+    let thing = Thing::Consented(app);
+    if !ground.around.is_common(thing, change.at, ground.parameters) {
         let what = "mail or files were opened to an application nobody here knew";
         let spec = &catalogue::CONSENT_TO_MAIL;
         raise(

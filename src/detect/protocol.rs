@@ -5,7 +5,7 @@
 //! Most public rules read `authenticationProtocol`, which says `none` once a
 //! code is redeemed; `originalTransferMethod` stays with the session.
 
-use super::{Ground, Pair, Seen, apps, catalogue, raise};
+use super::{Ground, Pair, Seen, apps, catalogue, raise, session};
 use crate::model::{
     Attempt, Evidence, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
     TransferMethod, hash_of,
@@ -90,7 +90,12 @@ pub(super) fn of_session(
     signals: &mut Vec<Signal>,
 ) {
     let to = &pair.later.sighting;
-    if !pair.asns_differ() || pair.neutral() || pair.same_network() || ground.knows(to) {
+    if !pair.asns_differ()
+        || pair.neutral()
+        || pair.same_network()
+        || ground.knows(to)
+        || session::is_remote_work(pair, ground)
+    {
         return;
     }
     let either = pair.earlier.traits.with(pair.later.traits);

@@ -9,15 +9,9 @@
 
 use super::{Ground, Pair, Seen, catalogue, protocol, raise, travel};
 use crate::model::{
-    Evidence, Footprint, GraphActivity, NetworkClass, Parameter, Place, Prefix, SessionId,
+    Evidence, Footprint, GraphActivity, Habit, NetworkClass, Parameter, Place, Prefix, SessionId,
     SessionMemory, Sighting, Signal, SignalName, Traits,
 };
-
-/// Faster than a car on any motorway: not the same person, and not yet a
-/// flight.
-const CAR_KMH: f64 = 200.0;
-/// Nearer than this a speed says nothing.
-const CAR_KM_MIN: f64 = 100.0;
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let Some(session) = &seen.sign_in.session else {
@@ -43,7 +37,9 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
     }
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let to_new = !ground.knows(to) && !ground.is_shared(to);
-    if !pair.neutral() && !pair.same_network() && pair.prefixes_differ() && to_new {
+    device_lost(session, pair, ground, signals);
+    let remote = is_remote_work(pair, ground);
+    if !pair.neutral() && !pair.same_network() && pair.prefixes_differ() && to_new && !remote {
         networks(session, pair, ground, signals);
         traits(session, pair, ground, signals);
     }
@@ -66,6 +62,17 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
             pair.signal(&catalogue::SESSION_CLIENT_CHANGE, evidence),
         );
     }
+}
+
+/// Whether it is a command line, or an editor, on another machine of somebody
+/// who works like that: a rented one, or one in a country of theirs.
+pub(super) fn is_remote_work(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
+    let to = &pair.later.sighting;
+    let abroad = |country| ground.is_new_country(country, to.at);
+    pair.either(Traits::CLI)
+        && ground.is_habit(Habit::CommandLine, to.at)
+        && to.class != NetworkClass::Tor
+        && (to.class.is_anonymous() || !to.place.country.is_some_and(abroad))
 }
 
 /// #1, #2, #4: the networks of the two ends.
@@ -115,7 +122,31 @@ fn is_apart(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
     ground.knows(from) && (!pair.countries_differ() || travel::speed(pair, ground).is_some())
 }
 
-/// #5, #6, #7: what the session carried with it.
+/// #6: the session goes on at another address without its managed device.
+fn device_lost(
+    session: &SessionId,
+    pair: &Pair<'_>,
+    ground: &Ground<'_>,
+    signals: &mut Vec<Signal>,
+) {
+    let (before, after) = (pair.earlier.traits, pair.later.traits);
+    // A code is typed on one device and redeemed by another.
+    let by_nature = pair.either(Traits::DEVICE_CODE) || pair.either(Traits::CLI);
+    let lost = before.has(Traits::MANAGED) && !after.has(Traits::MANAGED) && !by_nature;
+    let to = &pair.later.sighting;
+    if !lost || pair.neutral() || !pair.prefixes_differ() || ground.was_at(to) {
+        return;
+    }
+    let evidence = Evidence::Moved {
+        what: "the managed device was lost".into(),
+        session: Some(session.clone()),
+        from: pair.earlier.sighting.clone(),
+        to: to.clone(),
+    };
+    raise(signals, pair.signal(&catalogue::DEVICE_LOST, evidence));
+}
+
+/// #7: what the session carried with it.
 fn traits(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
     let moved = |what: &str| Evidence::Moved {
@@ -125,21 +156,9 @@ fn traits(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &m
         to: to.clone(),
     };
     let (before, after) = (pair.earlier.traits, pair.later.traits);
-    if before.has(Traits::MANAGED) && !after.has(Traits::MANAGED) {
-        let evidence = moved("the managed device was lost");
-        raise(signals, pair.signal(&catalogue::DEVICE_LOST, evidence));
-    }
     if before.has(Traits::BOUND) && after.has(Traits::UNBOUND) && pair.asns_differ() {
         let evidence = moved("token protection was lost");
         raise(signals, pair.signal(&catalogue::TOKEN_UNBOUND, evidence));
-    }
-    let by_car = |(km, kmh): (f64, f64)| km >= CAR_KM_MIN && kmh > CAR_KMH;
-    if after.has(Traits::PRT)
-        && pair.asns_differ()
-        && travel::motion(pair, ground).is_some_and(by_car)
-    {
-        let evidence = moved("a primary refresh token used on another network");
-        raise(signals, pair.signal(&catalogue::PRT_REPLAY, evidence));
     }
 }
 

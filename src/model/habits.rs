@@ -161,6 +161,8 @@ pub enum Habit {
     DeviceCode(u64),
     /// Signs in on a device that is not managed.
     Unmanaged,
+    /// Uses a command line tool or an editor of Microsoft's own.
+    CommandLine,
     /// Sends a password to an application without a second factor, by a hash
     /// of its id.
     Password(u64),

@@ -165,12 +165,6 @@ impl Surroundings {
         i64::try_from(users).unwrap_or(i64::MAX) >= parameters.get(Parameter::LearningTenantUsers)
     }
 
-    /// Whether anybody used the thing before that time.
-    pub fn was_used_before(&self, thing: Thing, at: Timestamp) -> bool {
-        let entry = self.entries.get(&thing);
-        entry.is_some_and(|entry| entry.good.iter().any(|seen| seen.1 < at.as_second()))
-    }
-
     /// The spray that came from the address before `at`.
     pub fn spray_before(
         &self,

@@ -38,7 +38,9 @@ const FAMILIES_MAX: i64 = 9;
 /// judged already (signals.md, "Independent evidence").
 const DECISIVE: &[&str] = &[
     "risk.adminConfirmedUserCompromised",
+    "risk.attemptedPrtAccess",
     "prt_by_device_code",
+    "containment_evaded",
     "kit_user_agent",
 ];
 

@@ -170,7 +170,12 @@ fn each_policy_does_what_its_comments_promise() {
 fn one_family_alone_never_acts_unless_it_is_decisive() {
     // Of these a human, or nobody but a thief, has made sure (signals.md,
     // "Independent evidence").
-    let decisive = ["risk.adminConfirmedUserCompromised", "prt_by_device_code"];
+    let decisive = [
+        "risk.adminConfirmedUserCompromised",
+        "risk.attemptedPrtAccess",
+        "prt_by_device_code",
+        "containment_evaded",
+    ];
     let known = known_signals();
     for family in known.iter().map(|k| k.family) {
         let names: Vec<&str> = known
@@ -191,7 +196,12 @@ fn one_family_alone_never_acts_unless_it_is_decisive() {
 
 #[test]
 fn a_decisive_signal_acts_alone() {
-    for name in ["risk.adminConfirmedUserCompromised", "prt_by_device_code"] {
+    for name in [
+        "risk.adminConfirmedUserCompromised",
+        "risk.attemptedPrtAccess",
+        "prt_by_device_code",
+        "containment_evaded",
+    ] {
         let verdict = judge("stolen-session", &[name]);
         assert_eq!(verdict.effect, Some(Effect::Act), "{name}");
     }

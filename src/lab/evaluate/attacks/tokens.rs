@@ -6,7 +6,6 @@
 
 use super::client::{Client, OFFICE_TO_GRAPH, disguised_as, script, windows_chrome};
 use super::findings::{ANOMALOUS_TOKEN, ANOMALOUS_TOKEN_HIGH};
-use super::traces::address_only;
 use super::{Scenario, Stage};
 use crate::lab::evaluate::people::{OUTLOOK, OUTLOOK_MOBILE, TEAMS};
 use crate::model::{Device, TokenProtection};
@@ -51,7 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "access_token_graph",
         "T1550.001",
         "An access token used against Graph from elsewhere: no sign-in at all",
-        &["hosting", "abroad", "tor", "address_alone"],
+        &["hosting", "abroad", "tor"],
         graph_calls,
     ),
     Scenario::new(
@@ -177,11 +176,8 @@ fn graph_calls(stage: &mut Stage<'_>, variation: &'static str) {
         _ => stage.hosting(),
     };
     // Graph's log has the address alone; a deployment's databases add the rest
-    // before anything is judged. The last variation goes without them.
-    let from = match variation {
-        "address_alone" => address_only(spot),
-        _ => spot.network(),
-    };
+    // before anything is judged. Without them nothing is raised.
+    let from = spot.network();
     let mut at = stage.between(10, 200);
     for path in [
         "/v1.0/me/messages",
