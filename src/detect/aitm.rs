@@ -139,8 +139,13 @@ mod tests {
             ["script_user_agent"]
         );
         assert_eq!(
-            names_of(&by("axios/1.7.2", "04b07795-8ddb-461a-bbee-02f9e1bf7b46")),
+            names_of(&by("axios/1.7.2", "an-application")),
             ["script_user_agent"]
+        );
+        // What a command line is made of.
+        assert_eq!(
+            names_of(&by("axios/1.7.2", "04b07795-8ddb-461a-bbee-02f9e1bf7b46")),
+            Vec::<String>::new()
         );
     }
 

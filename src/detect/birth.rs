@@ -6,21 +6,31 @@
 //! before the thief's or after it.
 
 use super::{Ground, Seen, catalogue, raise};
-use crate::model::{Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits};
+use crate::model::{
+    Client, Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits,
+};
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let this = seen.footprint();
-    if this.interactive && !this.traits.has(Traits::MANAGED) {
+    if is_birth(&this) {
         born(&this, &this, ground, signals);
         first_unmanaged(seen, ground, signals);
     } else if this.traits.has(Traits::MANAGED) {
         // The owner's record may be the later one.
         for footprint in &ground.memory.footprints {
-            if footprint.interactive && !footprint.traits.has(Traits::MANAGED) {
+            if is_birth(footprint) {
                 born(footprint, &this, ground, signals);
             }
         }
     }
+}
+
+/// Whether a person may have begun a session there: scripts and command lines
+/// show themselves as interactive too.
+fn is_birth(footprint: &Footprint) -> bool {
+    footprint.interactive
+        && !footprint.traits.has(Traits::MANAGED)
+        && !footprint.traits.has(Traits::CLI)
 }
 
 /// Judges the birth of a session; `this` is the event, which may be the birth
@@ -45,12 +55,16 @@ fn born(birth: &Footprint, this: &Footprint, ground: &Ground<'_>, signals: &mut 
     let Some((_, owner)) = owner else { return };
     let at = birth.last;
     let (from, to) = (sighting(owner, owner.last), sighting(birth, at));
+    // A phone changes its address all day on its carrier's network.
+    let phone = birth.client.is_some_and(Client::is_mobile);
     let spec = if !ground.is_learned(at) {
         return;
     } else if ground.is_new_network(&to) {
         &catalogue::BIRTH_ELSEWHERE
-    } else {
+    } else if !phone {
         &catalogue::BIRTH_NEARBY
+    } else {
+        return;
     };
     raise(
         signals,

@@ -360,8 +360,8 @@ fn network_cases() -> Vec<Case> {
             vec![s(fresh(10 * MIN, LAGOS))],
         ),
         of(
-            sprayed(30, false),
-            misses("password_spray_success", "after 30 users", vec![]),
+            sprayed(9, false),
+            misses("password_spray_success", "after nine users", vec![]),
             vec![s(fresh(10 * MIN, LAGOS))],
         ),
         of(
@@ -520,7 +520,25 @@ fn session_cases() -> Vec<Case> {
         fires(
             "prt_replay",
             "another city in minutes",
-            vec![s(desk(0)), s(prt(stolen(30 * MIN, LYON)))],
+            vec![s(desk(0)), s(prt(stolen(10 * MIN, LYON)))],
+        ),
+        fires(
+            "prt_replay",
+            "a café, and the laptop never left",
+            vec![
+                s(desk(0)),
+                s(prt(stolen(10 * MIN, PARIS_MOBILE))),
+                s(desk(20 * MIN)),
+            ],
+        ),
+        misses(
+            "prt_replay",
+            "a café, and back in an hour",
+            vec![
+                s(desk(0)),
+                s(prt(stolen(10 * MIN, PARIS_MOBILE))),
+                s(desk(60 * MIN)),
+            ],
         ),
         misses(
             "prt_replay",
@@ -974,11 +992,13 @@ fn method_cases() -> Vec<Case> {
 fn persistence_cases() -> Vec<Case> {
     use AuditKind::{ConsentGranted, DeviceRegistered, InboxRule, SecurityInfoRegistered};
     let device = ("Device", "DESKTOP-4711");
-    let consent = ("ServicePrincipal", "Mail Helper");
-    let of_app = |mut event: SignIn| {
-        event.app = app("a-new-app", "Mail Helper");
-        event.interactive = false;
-        event
+    let consents = |permissions: &str| {
+        let application = ("ServicePrincipal", "Mail Helper");
+        let Event::DirectoryAudit(mut event) = audit(0, ConsentGranted, application) else {
+            unreachable!("an audit is one")
+        };
+        event.permissions = Some(permissions.into());
+        Event::DirectoryAudit(event)
     };
     let prt_by_code = |seconds| {
         let mut event = by_code(fresh(seconds, PARIS));
@@ -1110,28 +1130,19 @@ fn persistence_cases() -> Vec<Case> {
             vec![s(desk(0)), audit(30 * MIN, DeviceRegistered, device)],
         ),
         fires(
-            "consent_new_app",
-            "then it comes from a rented machine",
-            vec![
-                audit(0, ConsentGranted, consent),
-                s(of_app(fresh(HOUR, HOSTING_ASHBURN))),
-            ],
+            "consent_to_mail",
+            "nobody knew it",
+            vec![consents("Scope: Mail.Read offline_access")],
         ),
         misses(
-            "consent_new_app",
-            "then it comes from home",
-            vec![
-                audit(0, ConsentGranted, consent),
-                s(of_app(fresh(HOUR, PARIS))),
-            ],
+            "consent_to_mail",
+            "it wants the calendar",
+            vec![consents("Scope: Calendars.ReadWrite offline_access")],
         ),
         of(
             consented_before(),
-            misses("consent_new_app", "a colleague knew it", vec![]),
-            vec![
-                audit(0, ConsentGranted, consent),
-                s(of_app(fresh(HOUR, HOSTING_ASHBURN))),
-            ],
+            misses("consent_to_mail", "colleagues knew it", vec![]),
+            vec![consents("Scope: Mail.Read offline_access")],
         ),
         fires(
             "risk_types_agree",
@@ -1170,9 +1181,12 @@ fn persistence_cases() -> Vec<Case> {
 
 fn consented_before() -> Story {
     let mut story = known();
-    let at = jiff::Timestamp::from_second(EPOCH - DAY).unwrap();
+    let at = jiff::Timestamp::from_second(EPOCH - 2 * DAY).unwrap();
     let thing = Thing::Consented(crate::model::hash_of("Mail Helper"));
-    story.around.used(thing, &UserId::new("colleague"), at);
+    for n in 0..5 {
+        let user = UserId::new(format!("colleague-{n}"));
+        story.around.used(thing, &user, at);
+    }
     story
 }
 

@@ -69,10 +69,13 @@ fn is_away(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
 
 fn is_too_fast(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
     let limit = ground.get(Parameter::TravelSpeed) as f64;
-    // A web gateway stands anywhere, and is there at once.
-    pair.later.sighting.class == NetworkClass::Ordinary
-        && travel::motion(pair, ground)
-            .is_some_and(|(km, kmh)| km >= DISTANCE_KM_MIN && kmh > limit)
+    match pair.later.sighting.class {
+        NetworkClass::Ordinary => travel::motion(pair, ground)
+            .is_some_and(|(km, kmh)| km >= DISTANCE_KM_MIN && kmh > limit),
+        // A device does not move into a data centre between two renewals.
+        NetworkClass::Hosting | NetworkClass::Tor => pair.seconds() <= BACK_SECONDS,
+        _ => false,
+    }
 }
 
 /// Whether the device is on the earlier network again, too soon after the later

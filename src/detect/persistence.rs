@@ -143,7 +143,7 @@ fn beside(
             if traits.has(Traits::PRT) && !traits.has(Traits::MANAGED) && at_once {
                 raise_change(&catalogue::PRT_BY_DEVICE_CODE, change, sighting, signals);
             }
-            if within(Parameter::DeviceAfterCode) {
+            if within(Parameter::DeviceAfterCode) && ground.is_new_network(sighting) {
                 raise_change(&catalogue::DEVICE_AFTER_CODE, change, sighting, signals);
             }
         }

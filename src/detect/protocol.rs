@@ -93,7 +93,7 @@ pub(super) fn of_session(
     if !pair.asns_differ()
         || pair.neutral()
         || pair.same_network()
-        || ground.knows(to)
+        || !ground.is_new_network(to)
         || session::is_remote_work(pair, ground)
     {
         return;

@@ -138,6 +138,9 @@ parameters! {
     SprayReach = "password_spray_success"."reach", Seconds, 86400 in 60..=259200,
         "own: a day, as for #33",
         "How long after a spray a success from its address counts";
+    SpraySlowUsers = "password_spray_success"."slow_users", Count, 10 in 5..=60,
+        "own: a third of a fast spray, and hardly anybody gets in",
+        "So many users failing within the reach, with few who get in, are a slow spray";
     ProbeRatio = "address_probes_disabled"."ratio", Percent, 50 in 1..=100,
         "signals.md #33 (ratio 0.5)",
         "The least share of disabled accounts among those tried";

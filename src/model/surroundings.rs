@@ -81,6 +81,9 @@ impl Entry {
     }
 }
 
+/// Of a slow spray at least so many fail for each who gets in.
+const SLOW_SPRAY_FAILURES_PER_SUCCESS: usize = 4;
+
 /// A spray from one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spray {
@@ -186,7 +189,15 @@ impl Surroundings {
             .filter(|time| (from..=to).contains(time))
             .collect();
         times.sort_unstable();
-        let mut best = None;
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let inside = |seen: &&Seen| (from..=to).contains(&seen.2);
+        let good = entry.good.iter().filter(inside).count();
+        let slow = number(times.len()) >= parameters.get(Parameter::SpraySlowUsers)
+            && good * SLOW_SPRAY_FAILURES_PER_SUCCESS <= times.len();
+        let mut best = times.last().filter(|_| slow).map(|last| Spray {
+            users: times.len(),
+            last: second(*last),
+        });
         for (i, last) in times.iter().enumerate() {
             let first = times.partition_point(|time| *time < last - window);
             let users = i + 1 - first;
@@ -395,7 +406,8 @@ mod tests {
 
     #[test]
     fn a_spray_is_more_than_thirty_users_within_five_minutes() {
-        let parameters = Parameters::default();
+        let mut parameters = Parameters::default();
+        parameters.set(Parameter::SpraySlowUsers, 60);
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         for (users, spacing, found) in [
             (30, 1, false),
@@ -414,6 +426,23 @@ mod tests {
             let other = "192.0.2.2".parse().unwrap();
             assert_eq!(around.spray_before(other, at(3600), &parameters), None);
             assert_eq!(around.spray_before(address, at(3 * DAY), &parameters), None);
+        }
+    }
+
+    #[test]
+    fn a_slow_spray_is_ten_users_a_day_of_whom_hardly_anybody_gets_in() {
+        let parameters = Parameters::default();
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        for (failed, good, found) in [(9, 0, false), (10, 0, true), (12, 3, true), (12, 4, false)] {
+            let mut around = Surroundings::default();
+            for n in 0..failed {
+                around.failed(address, &user(n), at(n as i64 * 3600), false);
+            }
+            for n in 0..good {
+                around.signed_in(address, &user(100 + n), at(3600));
+            }
+            let spray = around.spray_before(address, at(12 * 3600), &parameters);
+            assert_eq!(spray.is_some(), found, "{failed} failed, {good} got in");
         }
     }
 

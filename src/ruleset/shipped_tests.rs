@@ -229,7 +229,7 @@ fn a_verdict_is_explained_by_its_arithmetic() {
         explain(&bob()),
     ];
     insta::assert_snapshot!(lines.join("\n"), @"
-    stolen-session: session 85 (session_hosting) ⊕ network 55 (impossible_travel) = 93 ≥ 85, 2 families → act: revoke_sessions, confirm_compromised
+    stolen-session: session 85 (session_hosting) ⊕ network 55 (impossible_travel) = 93 ≥ 90, 2 families → act: revoke_sessions, confirm_compromised
     stolen-session: session 85 (session_hosting) = 85 ≥ 80, 1 family → ask: revoke_sessions, confirm_compromised
     stolen-session: network 70 (tor_exit) = 70, 1 family → no rung
     identity-protection: microsoft_risk 85 (risk.attackerinTheMiddle) = 85 ≥ 80, 1 family → shadow: revoke_sessions, confirm_compromised

@@ -79,6 +79,9 @@ fn replay(stage: &mut Stage<'_>, variation: &'static str) {
     let at = stage.between(10, 200);
     stage.tell(thief.primary(stage, at, BROKER_TO_GRAPH));
     stage.tell(thief.primary(stage, at + 60, BROKER_TO_EXCHANGE));
+    // The laptop is where it was, and its owner goes on working.
+    let working = at + stage.between(200, 600);
+    stage.tell(laptop.primary(stage, working, TEAMS));
     let later = stage.between(600, 3000);
     stage.tell(thief.primary(stage, at + later, OUTLOOK));
 }
