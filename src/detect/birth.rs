@@ -7,7 +7,8 @@
 
 use super::{Ground, Seen, catalogue, raise};
 use crate::model::{
-    Client, Evidence, Footprint, Habit, Parameter, Sighting, Signal, SignalName, Traits,
+    Client, Evidence, Footprint, Habit, NetworkClass, Parameter, Sighting, Signal, SignalName,
+    Traits,
 };
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
@@ -113,7 +114,8 @@ fn sighting(footprint: &Footprint, at: jiff::Timestamp) -> Sighting {
     }
 }
 
-/// A user who only ever worked on managed devices does not any more.
+/// A user who only ever worked on managed devices does not any more, or one who
+/// did not is abroad.
 fn first_unmanaged(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let at = seen.sign_in.at;
     let device_known = seen
@@ -122,11 +124,19 @@ fn first_unmanaged(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signa
     if seen.class.is_neutral()
         || device_known
         || !ground.is_learned(at)
-        || ground.is_habit(Habit::Unmanaged, at)
         || is_known(&seen.footprint(), ground)
     {
         return;
     }
-    let what = "the first sign-in of this user on an unmanaged device, from a new address";
+    // Whoever has an old computer at home does not take it to a new country.
+    let country = seen.network.place.country;
+    let abroad = country.is_some_and(|country| ground.is_new_country(country, at));
+    let what = if !ground.is_habit(Habit::Unmanaged, at) {
+        "the first sign-in of this user on an unmanaged device, from a new address"
+    } else if abroad && seen.class == NetworkClass::Ordinary {
+        "an unmanaged device in a new country"
+    } else {
+        return;
+    };
     signals.push(seen.method(&catalogue::UNMANAGED_FIRST, what));
 }

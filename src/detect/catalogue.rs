@@ -190,8 +190,8 @@ pub(super) const UNMANAGED_FIRST: SignalSpec = signal(
     "unmanaged_first",
     Family::Device,
     "T1078.004",
-    40,
-    "The first unmanaged sign-in of a user who only ever used managed devices",
+    45,
+    "The first unmanaged sign-in of a user who only ever used managed devices, or one in a new country",
 );
 pub(super) const SYSTEM_MISMATCH: SignalSpec = signal(
     "#37",

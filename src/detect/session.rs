@@ -67,11 +67,13 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
 }
 
 /// Whether it is a command line, or an editor, on another machine of somebody
-/// who works like that: a rented one, or one in a country of theirs.
+/// who works like that: a rented one, or one in a country of theirs. They sign
+/// in there by device code, since there is no browser.
 pub(super) fn is_remote_work(pair: &Pair<'_>, ground: &Ground<'_>) -> bool {
     let to = &pair.later.sighting;
     let abroad = |country| ground.is_new_country(country, to.at);
     pair.either(Traits::CLI)
+        && pair.either(Traits::DEVICE_CODE)
         && ground.is_habit(Habit::CommandLine, to.at)
         && to.class != NetworkClass::Tor
         && (to.class.is_anonymous() || !to.place.country.is_some_and(abroad))

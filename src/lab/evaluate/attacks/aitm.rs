@@ -156,9 +156,8 @@ fn own_network(stage: &mut Stage<'_>, variation: &'static str) {
         _ => windows_chrome(),
     };
     let proxy = stage.thief(spot, machine);
-    if variation == "victim_active" {
-        stage.victim_works(-240);
-    }
+    // The lure is read on the laptop, which renews its tokens every hour.
+    stage.victim_works(-240);
     proxied(stage, &proxy, None);
     if variation == "victim_active" {
         stage.victim_works(600);
