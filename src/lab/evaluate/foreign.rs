@@ -2,7 +2,8 @@
 //!
 //! Invariant: a record without a label is judged, since it may matter to
 //! another, and counts for nothing; what the label file names and no record
-//! has is a warning.
+//! has is a warning. A victim is one run of one scenario, as in the made-up
+//! population: whoever was missed shows, however many others were found.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -74,14 +75,17 @@ pub(super) fn score(
         tally.take(&mut engine, delivery);
     }
     tally.disregard(UNLABELLED);
-    let attacks = read
+    let mut attacks: Vec<Attack> = read
         .runs
         .iter()
         .zip(&tally.runs)
-        .map(|((scenario, file), counted)| {
-            Attack::new(scenario.clone(), ("", "", false), file.clone(), counted)
+        .map(|((scenario, victim), counted)| {
+            let unrated = ("", "", false);
+            Attack::new(scenario.clone(), unrated, victim.clone(), counted)
         })
         .collect();
+    // A table groups what stands together.
+    attacks.sort_by(|a, b| a.scenario.cmp(&b.scenario));
     Ok(Scored {
         tally,
         users,
@@ -95,8 +99,10 @@ pub(super) fn score(
 #[derive(Default)]
 struct Read {
     deliveries: Vec<Delivery>,
-    /// Scenario and file of each run.
+    /// Scenario, and as its variation the victim's id, of each run.
     runs: Vec<(String, String)>,
+    /// The run of each victim, by their first label.
+    victims: HashMap<UserId, usize>,
     warnings: Vec<String>,
 }
 
@@ -106,9 +112,8 @@ impl Read {
         let name = path
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let mut runs: HashMap<String, usize> = HashMap::new();
         let mut used: HashSet<String> = HashSet::new();
-        let (mut unlabelled, mut unread) = (0_u64, 0_u64);
+        let (mut unlabelled, mut unread, mut mixed) = (0_u64, 0_u64, 0_u64);
         let file = File::open(path).context("cannot be read")?;
         recorded::read(BufReader::with_capacity(1 << 20, file), |located| {
             unread += located.content.quarantined.len() as u64;
@@ -120,10 +125,8 @@ impl Read {
                     }
                     Some((id, scenario)) => {
                         used.insert(id.to_owned());
-                        let run = *runs.entry(scenario.to_owned()).or_insert_with(|| {
-                            self.runs.push((scenario.to_owned(), name.clone()));
-                            self.runs.len() - 1
-                        });
+                        let run = self.run_of(&event.user().id, scenario);
+                        mixed += u64::from(self.runs.get(run).is_some_and(|r| r.0 != scenario));
                         Label::Attack(run)
                     }
                     None => {
@@ -140,15 +143,31 @@ impl Read {
         })?;
         let unknown = labels.len() - used.len();
         for (count, what) in [
-            (unlabelled, "records have no label and count for nothing"),
+            (
+                unlabelled,
+                "records have no label (by their properties.id) and count for nothing",
+            ),
             (unread, "records were not decoded"),
             (unknown as u64, "labels name no record of the file"),
+            (
+                mixed,
+                "records of a second scenario against one user count for the first",
+            ),
         ] {
             if count > 0 {
                 self.warnings.push(format!("{name}: {count} {what}"));
             }
         }
         Ok(())
+    }
+
+    /// The run of that victim; of this scenario, where it is their first.
+    fn run_of(&mut self, victim: &UserId, scenario: &str) -> usize {
+        *self.victims.entry(victim.clone()).or_insert_with(|| {
+            let variation = victim.as_str().to_owned();
+            self.runs.push((scenario.to_owned(), variation));
+            self.runs.len() - 1
+        })
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Evaluation {
     /// The first benign asks and acts with their reasons.
     pub(super) alarms: Vec<AlarmView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ablations: Option<Vec<super::ablate::Ablation>>,
+    pub(super) ablations: Option<super::ablate::Ablations>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
 }
