@@ -49,20 +49,19 @@ pub(super) fn score(
         read.file(file)
             .with_context(|| file.display().to_string())?;
     }
-    let mut truths: HashMap<UserId, Truth> = HashMap::new();
+    let truths: HashMap<UserId, Truth> = read
+        .victims
+        .iter()
+        .map(|(victim, run)| (victim.clone(), Truth::Victim(*run)))
+        .collect();
     let mut benign: HashSet<&UserId> = HashSet::new();
     let mut user_days: HashSet<(&UserId, i32)> = HashSet::new();
     for delivery in &read.deliveries {
-        let user = delivery.event.user();
-        match delivery.label {
-            Label::Attack(run) => {
-                truths.insert(user.id.clone(), Truth::Victim(run));
-            }
-            Label::Benign(BENIGN) => {
-                benign.insert(&user.id);
-                user_days.insert((&user.id, day_of(delivery.event.at())));
-            }
-            Label::Benign(_) => {}
+        let user = &delivery.event.user().id;
+        // The ordinary days of a victim are nobody's.
+        if delivery.label == Label::Benign(BENIGN) && !truths.contains_key(user) {
+            benign.insert(user);
+            user_days.insert((user, day_of(delivery.event.at())));
         }
     }
     let days = UserDays {
@@ -108,13 +107,13 @@ struct Read {
 
 impl Read {
     fn file(&mut self, path: &Path) -> anyhow::Result<()> {
+        let file = File::open(path).context("cannot be read")?;
         let labels = labels_beside(path)?;
         let name = path
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let mut used: HashSet<String> = HashSet::new();
         let (mut unlabelled, mut unread, mut mixed) = (0_u64, 0_u64, 0_u64);
-        let file = File::open(path).context("cannot be read")?;
         recorded::read(BufReader::with_capacity(1 << 20, file), |located| {
             unread += located.content.quarantined.len() as u64;
             for (_, event) in located.content.events {
@@ -141,6 +140,11 @@ impl Read {
                 });
             }
         })?;
+        anyhow::ensure!(
+            !used.is_empty(),
+            "none of its {} labels names a record of it by its properties.id",
+            labels.len()
+        );
         let unknown = labels.len() - used.len();
         for (count, what) in [
             (

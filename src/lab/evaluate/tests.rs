@@ -174,6 +174,19 @@ fn each_victim_of_a_scenario_counts_and_only_for_one() {
         .collect();
     found.sort_unstable();
     assert_eq!(found, [("ann", false), ("bob", true), ("eve", false)]);
+    assert_eq!((scored.users, scored.days.all), (0, 0));
+}
+
+#[test]
+fn nothing_is_promised_of_what_the_records_do_not_hold() {
+    let names =
+        |benign: &Benign, attacks: &[Attack]| -> usize { report::targets(benign, attacks).len() };
+    assert_eq!(names(&Benign::default(), &[]), 0);
+    let some = Benign {
+        user_days: 1,
+        ..Benign::default()
+    };
+    assert_eq!(names(&some, &[]), 2);
 }
 
 #[test]
@@ -193,6 +206,12 @@ fn a_label_file_that_is_missing_or_broken_is_an_error_that_names_it() {
         .unwrap();
     let text = format!("{error:#}");
     assert!(text.contains("other.ndjson.labels.json"), "{text}");
+    let error = score(dir.path(), r#"{"r9":"kit"}"#).err().unwrap();
+    let text = format!("{error:#}");
+    assert!(
+        text.contains("none of its 1 labels names a record"),
+        "{text}"
+    );
 }
 
 #[test]
