@@ -10,11 +10,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::detect::{Ground, Look, intel::Intel};
+use crate::detect::{self, Ground, Look, intel::Intel};
 use crate::model::{
     ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Event, Family, Habit, Incident,
-    Order, Parameter, PolicyName, PolicyVerdict, Prefix, Proof, ProofOutcome, RecordId, SignIn,
-    Signal, Surroundings, Thing, UserMemory, limits,
+    Order, Parameter, Parameters, PolicyName, PolicyVerdict, Prefix, Proof, ProofOutcome, RecordId,
+    SignIn, Signal, Surroundings, Thing, UserMemory, limits,
 };
 use crate::policy::{self, Ask, PolicySet, Situation};
 
@@ -92,7 +92,7 @@ pub fn step(
         ..Step::default()
     };
     if !signals.is_empty() {
-        if is_evaded(step.proof.as_ref()) {
+        if is_evaded(step.proof.as_ref()) || is_another_theft(memory, event, &signals, given) {
             begin_again(memory, event, given.revoked_at);
         }
         step.decision = decide(memory, around, event, &signals, given);
@@ -190,9 +190,7 @@ fn proof(event: &Event, ground: &Ground<'_>, revoked_at: Option<Timestamp>) -> O
     if !incident.attacker.contains(&prefix) || sign_in.at < revoked_at {
         return None;
     }
-    let grace = SignedDuration::from_secs(ground.parameters.get(Parameter::EvasionGrace));
-    let in_force = revoked_at.saturating_add(grace).unwrap_or(Timestamp::MAX);
-    let evaded = sign_in.succeeded() && sign_in.at >= in_force;
+    let evaded = sign_in.succeeded() && sign_in.at >= in_force(revoked_at, ground.parameters);
     if !evaded && !REVOKED.contains(&sign_in.error_code) {
         return None;
     }
@@ -208,17 +206,55 @@ fn proof(event: &Event, ground: &Ground<'_>, revoked_at: Option<Timestamp>) -> O
     })
 }
 
+/// When a revoke that Graph acknowledged then is in force.
+fn in_force(revoked_at: Timestamp, parameters: &Parameters) -> Timestamp {
+    let grace = SignedDuration::from_secs(parameters.get(Parameter::EvasionGrace));
+    revoked_at.saturating_add(grace).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether what was seen since the revoke is in force calls for something by
+/// itself: thieves change their networks, and what was done in the incident
+/// before does not end what began after.
+fn is_another_theft(memory: &UserMemory, event: &Event, new: &[Signal], given: &Given<'_>) -> bool {
+    let first = new.iter().map(|signal| signal.at).min();
+    let (Some(incident), Some(revoked_at), Some(first)) =
+        (memory.incident.as_ref(), given.revoked_at, first)
+    else {
+        return false;
+    };
+    let policies = given.policies;
+    let in_force = in_force(revoked_at, &policies.parameters);
+    if first < in_force || !incident.takes_in(first) {
+        return false;
+    }
+    let since = memory.signals.iter().filter(|s| s.at >= in_force).cloned();
+    calls_for_something(policies, event, &since.collect::<Vec<Signal>>())
+}
+
+/// Whether the signals, in any window that ends with one, make a policy ask or
+/// act.
+fn calls_for_something(policies: &PolicySet, event: &Event, signals: &[Signal]) -> bool {
+    let ends: Vec<Timestamp> = signals.iter().map(|signal| signal.at).collect();
+    policies.policies.iter().any(|policy| {
+        let verdict = policy::evaluate(policy, event.user(), signals, &ends);
+        verdict.effect > Some(Effect::Shadow)
+    })
+}
+
 fn is_evaded(proof: Option<&Proof>) -> bool {
     proof.is_some_and(|proof| proof.outcome == ProofOutcome::Evaded)
 }
 
-/// An evaded incident begins a new round in the same case: everything may be
-/// called for again, by the record that shows it. Once for each revoke.
+/// An evaded incident, or another theft in it, begins a new round in the same
+/// case: everything may be called for again, by the record that shows it. Once
+/// for each revoke.
 fn begin_again(memory: &mut UserMemory, event: &Event, revoked_at: Option<Timestamp>) {
     if let Some(incident) = &mut memory.incident
         && (incident.evaded_at.is_none() || revoked_at > incident.evaded_at)
     {
         incident.evaded_at = Some(event.at());
+        incident.confirmed |=
+            incident.effect_of(ActionKind::ConfirmCompromised) == Some(Effect::Act);
         incident.opened_by = event.record().clone();
         incident.called_for.clear();
     }
@@ -240,14 +276,20 @@ fn withdraw(
             memory.withdraw(|signal| signal.family == Family::MicrosoftRisk && signal.at <= user.at)
         }
         Event::SignIn(_) => {
-            let refuted = look.refuted(memory);
-            refuted
-                .iter()
-                .fold(false, |any, record| memory.settle(record.as_str()) || any)
+            let mut any = false;
+            for record in look.refuted(memory) {
+                any |= memory.settle(record.as_str());
+            }
+            any
         }
         _ => false,
     };
-    let incident = memory.incident.as_ref().filter(|_| withdrew)?;
+    if !withdrew {
+        return None;
+    }
+    let hollow = detect::no_longer_agreed(memory, &policies.parameters);
+    memory.withdraw(|signal| hollow.iter().any(|known| known.same_as(signal)));
+    let incident = memory.incident.as_ref()?;
     let ends: Vec<Timestamp> = memory
         .signals
         .iter()
@@ -262,12 +304,13 @@ fn withdraw(
         return None;
     }
     let incident = memory.incident.as_mut()?;
+    // An act may wait for a human too, where the guard made it a question.
+    let case = (!incident.called_for.is_empty()).then_some(incident.case);
     // What was done stays done; what was asked may be asked again.
-    let asked = incident.called_for.len();
     incident
         .called_for
         .retain(|(_, effect)| *effect == Effect::Act);
-    (incident.called_for.len() < asked).then_some(incident.case)
+    case
 }
 
 /// Asks the guard about a decision and writes its word into it: demoted means
@@ -379,6 +422,7 @@ fn opened_by(event: &Event, first: Timestamp) -> Incident {
         shadowed: Vec::new(),
         attacker: Vec::new(),
         evaded_at: None,
+        confirmed: false,
     }
 }
 

@@ -246,6 +246,12 @@ impl Pipeline {
                     continue;
                 }
                 judged.commit.proofs.extend(step.proof);
+                // What is asked after a question was withdrawn stands: a commit
+                // withdraws last.
+                judged
+                    .commit
+                    .withdrawn
+                    .retain(|withdrawn| Some(withdrawn.case) != step.case);
                 judged
                     .commit
                     .withdrawn

@@ -42,8 +42,8 @@ use self::intel::Intel;
 use self::pair::{End, Pair};
 use crate::model::{
     Attempt, Change, Event, Evidence, Footprint, Habit, IncomingToken, Network, NetworkClass,
-    Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, System, TokenProtection,
-    Traits, UserMemory, hash_of,
+    Parameters, Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, System,
+    TokenProtection, Traits, UserMemory, hash_of,
 };
 
 /// An event with what the lists know of where it came from: what every
@@ -146,6 +146,12 @@ impl<'a> Look<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// The remembered agreements of detections that are agreements no more, since
+/// one of the two was taken back.
+pub fn no_longer_agreed(memory: &UserMemory, parameters: &Parameters) -> Vec<Signal> {
+    risk::no_longer_agreed(memory, parameters)
 }
 
 fn sign_in_signals(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {

@@ -8,8 +8,8 @@
 
 use super::{Ground, catalogue, persistence, raise};
 use crate::model::{
-    ActionKind, Effect, Evidence, Family, Footprint, Parameter, RecordId, RiskDetection, RiskType,
-    Sighting, Signal, SignalName, UserMemory,
+    ActionKind, Effect, Evidence, Family, Footprint, Parameter, Parameters, RecordId,
+    RiskDetection, RiskType, Sighting, Signal, SignalName, UserMemory,
 };
 
 /// Types that speak of the user or of the session's token, whatever became of
@@ -66,21 +66,21 @@ pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &m
             sighting,
         },
     };
-    agree(&signal, ground, signals);
+    agree(&signal, memory, ground.parameters, signals);
     persistence::of_risk(&signal, ground, signals);
     signals.push(signal);
 }
 
 /// #39: two types that see different things.
-fn agree(signal: &Signal, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+fn agree(signal: &Signal, memory: &UserMemory, parameters: &Parameters, signals: &mut Vec<Signal>) {
     let Evidence::Risk { risk_type, .. } = &signal.evidence else {
         return;
     };
     if is_weak(risk_type) {
         return;
     }
-    let window = ground.get(Parameter::RiskTypesWindow);
-    for other in &ground.memory.signals {
+    let window = parameters.get(Parameter::RiskTypesWindow);
+    for other in &memory.signals {
         let Evidence::Risk {
             risk_type: other_type,
             ..
@@ -118,6 +118,22 @@ fn agree(signal: &Signal, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     }
 }
 
+/// The remembered agreements of which no two detections are left that agree.
+pub(super) fn no_longer_agreed(memory: &UserMemory, parameters: &Parameters) -> Vec<Signal> {
+    let mut agreed = Vec::new();
+    for signal in &memory.signals {
+        agree(signal, memory, parameters, &mut agreed);
+    }
+    let stands = |signal: &Signal| agreed.iter().any(|known| known.same_as(signal));
+    memory
+        .signals
+        .iter()
+        .filter(|signal| signal.name.as_str() == catalogue::RISK_TYPES_AGREE.name)
+        .filter(|signal| !stands(signal))
+        .cloned()
+        .collect()
+}
+
 fn is_weak(risk_type: &RiskType) -> bool {
     WEAK.contains(&&*risk_type.0)
 }
@@ -152,7 +168,8 @@ fn sighting_of(footprint: &Footprint) -> Sighting {
 
 fn is_echo(detection: &RiskDetection, memory: &UserMemory) -> bool {
     let we_confirmed = memory.incident.as_ref().is_some_and(|incident| {
-        incident.effect_of(ActionKind::ConfirmCompromised) == Some(Effect::Act)
+        incident.confirmed
+            || incident.effect_of(ActionKind::ConfirmCompromised) == Some(Effect::Act)
     });
     we_confirmed && &*detection.risk_type.0 == RiskType::ADMIN_CONFIRMED
 }
@@ -222,6 +239,7 @@ mod tests {
             shadowed: vec![],
             attacker: vec![],
             evaded_at: None,
+            confirmed: false,
         });
         assert!(names(&detection, &memory).is_empty());
         memory.incident.as_mut().unwrap().called_for[0].1 = Effect::Ask;

@@ -1,4 +1,15 @@
 //! The engine as a whole: what a set of events leads to, in any order.
+//!
+//! - here: one theft, its decision, order and repetition
+//! - `after`: what follows an eviction: proof, evasion, our own echo
+//! - `withdrawal`: evidence that is taken back
+//! - `learning`: what days teach, and what they must not
+//! - `hostile`: records that somebody made to hurt
+
+mod after;
+mod hostile;
+mod learning;
+mod withdrawal;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -15,6 +26,10 @@ use crate::model::{
 use crate::policy::KnownSignal;
 
 const HOSTING_ASN: u32 = 64500;
+const DAY: i64 = 24 * 3_600;
+
+/// Compiled once: the properties run thousands of times.
+static POLICIES: LazyLock<PolicySet> = LazyLock::new(policies);
 
 fn compiled(sources: Vec<policy::Source>) -> PolicySet {
     let known: Vec<KnownSignal> = CATALOGUE
@@ -124,6 +139,79 @@ fn risk(seconds: i64, risk_type: &str) -> Event {
     }))
 }
 
+/// A sign-in that failed.
+fn failed(seconds: i64, place: u8, session: u8, error_code: i64) -> Event {
+    let Event::SignIn(mut event) = sign_in(seconds, place, session, true) else {
+        unreachable!("a sign-in is one")
+    };
+    event.error_code = error_code;
+    event.record = RecordId::new(format!("f{seconds}-{place}-{session}-{error_code}"));
+    Event::SignIn(event)
+}
+
+/// The engine under the shipped policies, with a memory that grows and the
+/// time of the revoke that Graph last acknowledged.
+struct Life {
+    memory: UserMemory,
+    around: Surroundings,
+    intel: Intel,
+    revoked_at: Option<Timestamp>,
+}
+
+impl Life {
+    /// Of somebody of whom nothing is known.
+    fn new() -> Self {
+        Self {
+            memory: UserMemory::default(),
+            around: Surroundings::default(),
+            intel: intel(),
+            revoked_at: None,
+        }
+    }
+
+    /// Of somebody who worked at home, on a managed laptop, on each of ten
+    /// days before, yesterday among them.
+    fn known() -> Self {
+        let mut life = Self::new();
+        for day in 1..=10 {
+            let quiet = life.tell(&sign_in(-day * DAY, 0, 0, true));
+            assert_eq!(quiet.signals, [], "an ordinary day");
+        }
+        life
+    }
+
+    fn tell(&mut self, event: &Event) -> Step {
+        let given = Given {
+            intel: &self.intel,
+            policies: &POLICIES,
+            revoked_at: self.revoked_at,
+        };
+        step(&mut self.memory, &mut self.around, event, &given)
+    }
+
+    fn tell_all(&mut self, events: &[Event]) -> Vec<Step> {
+        events.iter().map(|event| self.tell(event)).collect()
+    }
+
+    fn incident(&self) -> &Incident {
+        self.memory.incident.as_ref().unwrap()
+    }
+}
+
+/// The names of the signals that an event raised.
+fn names(step: &Step) -> Vec<&str> {
+    step.signals.iter().map(|s| s.name.as_str()).collect()
+}
+
+/// What a decision orders.
+fn orders(step: &Step) -> Vec<(ActionKind, Effect)> {
+    let decision = step.decision.iter();
+    decision
+        .flat_map(|decision| &decision.orders)
+        .map(|order| (order.kind, order.effect))
+        .collect()
+}
+
 fn given<'a>(intel: &'a Intel, policies: &'a PolicySet) -> Given<'a> {
     Given {
         intel,
@@ -133,8 +221,6 @@ fn given<'a>(intel: &'a Intel, policies: &'a PolicySet) -> Given<'a> {
 }
 
 fn run(events: &[Event]) -> (UserMemory, Vec<Step>) {
-    // Compiled once: the properties run thousands of times.
-    static POLICIES: LazyLock<PolicySet> = LazyLock::new(policies);
     let intel = intel();
     let given = given(&intel, &POLICIES);
     let mut memory = UserMemory::default();

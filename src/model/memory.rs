@@ -288,9 +288,13 @@ pub struct Incident {
     /// evaded.
     #[serde(default)]
     pub attacker: Vec<Prefix>,
-    /// When the containment was last evaded.
+    /// When the containment was last evaded, or another theft began after it.
     #[serde(default)]
     pub evaded_at: Option<Timestamp>,
+    /// Whether an earlier round confirmed the user as compromised: that comes
+    /// back as a detection.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 impl Incident {
@@ -346,7 +350,8 @@ impl UserMemory {
     /// bound is not recognised here; it then changes nothing because memory
     /// is a set.
     pub fn has_judged(&self, record: &RecordId) -> bool {
-        self.join(record).is_some()
+        let hash = hash_of(record.as_str());
+        self.judged.iter().any(|judged| judged.0 == hash)
     }
 
     /// The sign-in of that id, if it is remembered.
@@ -508,9 +513,13 @@ impl UserMemory {
         self.footprints.insert(at, footprint);
     }
 
-    /// Takes in a signal; returns whether it is new.
+    /// Takes in a signal; returns whether it is new. One from before all that
+    /// is kept is not: it would count in no window, and reach into an incident
+    /// that it has nothing to do with.
     pub fn remember_signal(&mut self, new: Signal) -> bool {
-        if self.signals.iter().any(|known| known.same_as(&new)) {
+        let newest = self.signals.last().map(|newest| newest.at);
+        let too_old = newest.is_some_and(|newest| new.at < horizon_before(newest));
+        if too_old || self.signals.iter().any(|known| known.same_as(&new)) {
             return false;
         }
         let at = self.signals.partition_point(|known| {

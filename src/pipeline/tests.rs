@@ -159,6 +159,48 @@ async fn the_budget_counts_users_and_not_how_often_one_was_acted_on() {
     assert_eq!(revoke_of(&store, "dora").await, ActionState::Queued);
 }
 
+/// The detection of [`risk`], dismissed by somebody.
+fn dismissed(user: &str, risk_type: &str, at: Timestamp) -> Message {
+    let mut message = risk(user, risk_type, at);
+    for (_, event) in &mut message.content.events {
+        if let Event::RiskDetection(detection) = event {
+            detection.record = RecordId::new(format!("{}@2", detection.detection));
+            detection.state = RiskState::Dismissed;
+        }
+    }
+    message
+}
+
+#[tokio::test]
+async fn a_dismissal_closes_an_act_that_the_guard_made_a_question() {
+    let now = Timestamp::now();
+    let anonymized = "anonymizedIPAddress";
+    let told = [
+        risk("ana", anonymized, now),
+        dismissed("ana", anonymized, now),
+    ];
+    let (_directory, store) = store().await;
+    run(&store, "guard: { acts_per_hour: 0 }\n", told).await;
+    assert_eq!(revoke_of(&store, "ana").await, ActionState::Withdrawn);
+}
+
+#[tokio::test]
+async fn what_is_asked_after_a_dismissal_of_the_same_batch_stays_asked() {
+    let now = Timestamp::now();
+    let anonymized = "anonymizedIPAddress";
+    let told = [
+        risk("ana", anonymized, now),
+        dismissed("ana", anonymized, now),
+        risk("ana", "adminConfirmedUserCompromised", now),
+    ];
+    let (_directory, store) = store().await;
+    run(&store, "guard: { acts_per_hour: 0 }\n", told).await;
+    assert_eq!(
+        revoke_of(&store, "ana").await,
+        ActionState::AwaitingApproval
+    );
+}
+
 #[tokio::test]
 async fn a_record_that_is_not_in_quarantine_is_said_not_to_be_there_whatever_its_number() {
     let (_directory, store) = store().await;

@@ -1,5 +1,6 @@
 //! The daemon as a whole, against the lab.
 //!
+//! - `after`: an eviction is proven or evaded, a question taken back
 //! - `contain`: what happens to a stolen session, in process, on free ports
 //! - `disorder`: redelivered, reordered and late records
 //! - `fresh`: lists that change while the daemon runs
@@ -13,6 +14,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod after;
 mod contain;
 mod disorder;
 mod faults;

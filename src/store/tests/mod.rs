@@ -7,6 +7,7 @@ mod migrating;
 mod ordering;
 mod quarantining;
 mod reading;
+mod remembering;
 mod responding;
 mod speed;
 
