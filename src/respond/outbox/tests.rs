@@ -286,6 +286,7 @@ fn decided(user: Uuid, kind: ActionKind, effect: Effect, score: u8, now: Timesta
                 id,
                 principal_name: "".into(),
                 guest: false,
+                workload: false,
             },
             verdicts: Vec::new(),
             orders: vec![Order {

@@ -77,6 +77,7 @@ fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
             id,
             principal_name: user.into(),
             guest: false,
+            workload: false,
         },
         status: CaseStatus::Shadow,
         score: 91,
