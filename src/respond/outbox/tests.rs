@@ -9,6 +9,7 @@ mod batches;
 mod lifecycle;
 mod resets;
 mod tokens;
+mod workloads;
 
 use std::num::NonZeroU32;
 
@@ -92,6 +93,7 @@ impl Bench {
             "User.RevokeSessions.All",
             "IdentityRiskyUser.ReadWrite.All",
             "User-PasswordProfile.ReadWrite.All",
+            "IdentityRiskyServicePrincipal.ReadWrite.All",
         ];
         let app = App::new(CLIENT, SECRET, &roles);
         let entra = Arc::new(
