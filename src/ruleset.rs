@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_shipped_policies_compile_against_the_signals_that_are_raised() {
         let set = load(None).unwrap();
-        assert_eq!(set.policies.len(), 4);
+        assert_eq!(set.policies.len(), 5);
         assert!(set.warnings.is_empty(), "{:?}", set.warnings);
     }
 

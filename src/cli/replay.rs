@@ -208,10 +208,15 @@ pub(super) fn print_decision(out: &mut dyn Write, decision: &Decision) -> std::i
     };
     writeln!(
         out,
-        "{}  {}  {:>3}  {}",
+        "{}  {}  {:>3}  {}{}",
         decision.at,
         output::effect(decision.effect),
         decision.score,
+        if decision.user.workload {
+            "service principal "
+        } else {
+            ""
+        },
         escape(who)
     )?;
     for signal in &decision.signals {

@@ -515,7 +515,7 @@ pub const CATALOGUE: &[SignalSpec] = &[
         "risk.leakedCredentials",
         "T1589.001",
         65,
-        "The user's password was found in a leak",
+        "The user's password, or an application's secret, was found in a leak",
     ),
     risk(
         "risk.anonymizedIPAddress",
@@ -564,6 +564,38 @@ pub const CATALOGUE: &[SignalSpec] = &[
         "T1078.004",
         20,
         "The country is new for the user",
+    ),
+    // #38, of service principals: the values of Graph's
+    // `riskServicePrincipalActivity`, less those above.
+    risk(
+        "risk.adminConfirmedServicePrincipalCompromised",
+        "T1078.004",
+        100,
+        "An administrator confirmed the service principal compromised",
+    ),
+    risk(
+        "risk.maliciousApplication",
+        "T1078.004",
+        85,
+        "Microsoft disabled the application for breaking its terms",
+    ),
+    risk(
+        "risk.anomalousServicePrincipalActivity",
+        "T1078.004",
+        60,
+        "The service principal changed the directory as it never does",
+    ),
+    risk(
+        "risk.suspiciousApplication",
+        "T1078.004",
+        60,
+        "The application may break Microsoft's terms",
+    ),
+    risk(
+        "risk.suspiciousSignins",
+        "T1078.004",
+        60,
+        "The service principal's sign-ins are unlike its own",
     ),
 ];
 

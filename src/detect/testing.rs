@@ -61,6 +61,7 @@ pub(crate) fn ana() -> UserRef {
         id: UserId::new("ana"),
         principal_name: "ana@contoso.example".into(),
         guest: false,
+        workload: false,
     }
 }
 

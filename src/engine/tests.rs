@@ -63,6 +63,7 @@ fn ana() -> UserRef {
         id: UserId::new("ana"),
         principal_name: "ana@contoso.example".into(),
         guest: false,
+        workload: false,
     }
 }
 

@@ -23,7 +23,11 @@ pub const HUB: &str = "insights-logs-signin";
 pub const CLIENT_ID: Uuid = Uuid::from_u128(0x0e71_c7d0_0000_4000_8000_0000_0000_0001);
 const CLIENT_SECRET: &str = "lab-only-secret";
 /// What the daemon may do in the lab's tenant, and no more (graph.md).
-const ROLES: [&str; 2] = ["User.RevokeSessions.All", "IdentityRiskyUser.ReadWrite.All"];
+const ROLES: [&str; 3] = [
+    "User.RevokeSessions.All",
+    "IdentityRiskyUser.ReadWrite.All",
+    "IdentityRiskyServicePrincipal.ReadWrite.All",
+];
 /// The key that `evictd lab` prints for the official SDKs.
 const SAS_KEY_NAME: &str = "lab";
 const SAS_KEY: &str = "bGFiLW9ubHkta2V5LWxhYi1vbmx5LWtleS1sYWItb25seSE=";

@@ -364,6 +364,55 @@ pub fn risk_event(sign_in: &SignInRecord<'_>, risk_type: &str, level: &str) -> V
     })
 }
 
+/// A `ServicePrincipalRiskEvents` record: a detection of Identity Protection on
+/// a service principal, by its object id and display name.
+pub fn workload_risk_event(
+    service_principal: &str,
+    display_name: &str,
+    risk_type: &str,
+    at: Timestamp,
+) -> Value {
+    let id = record_id(&[service_principal, risk_type, &at.to_string()]);
+    let at = at.to_string();
+    json!({
+        "time": at,
+        "resourceId": format!("/tenants/{TENANT}/providers/microsoft.aadiam"),
+        "operationName": "Service Principal Risk Detection",
+        "operationVersion": "1.0",
+        "category": "ServicePrincipalRiskEvents",
+        "tenantId": TENANT,
+        "resultSignature": "None",
+        "durationMs": 0,
+        "callerIpAddress": "198.51.100.7",
+        "correlationId": id,
+        "identity": display_name,
+        "Level": 4,
+        "properties": {
+            "id": id,
+            "requestId": record_id(&[&id, "request"]),
+            "correlationId": record_id(&[&id, "correlation"]),
+            "riskEventType": risk_type,
+            "riskState": "atRisk",
+            "riskLevel": "high",
+            "riskDetail": "none",
+            "source": "IdentityProtection",
+            "detectionTimingType": "offline",
+            "activity": "servicePrincipal",
+            "ipAddress": "198.51.100.7",
+            "location": null,
+            "activityDateTime": at,
+            "detectedDateTime": at,
+            "lastUpdatedDateTime": at,
+            "servicePrincipalId": service_principal,
+            "servicePrincipalDisplayName": display_name,
+            "appId": record_id(&[service_principal, "application"]),
+            "keyIds": [],
+            "userId": null,
+            "additionalInfo": "[]",
+        },
+    })
+}
+
 /// The body of an Event Hubs message.
 pub fn envelope(records: &[Value]) -> Vec<u8> {
     json!({ "records": records }).to_string().into_bytes()

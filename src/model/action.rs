@@ -5,17 +5,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::PolicyName;
+use super::{PolicyName, UserRef};
 
-/// One kind of thing to do to a user through Graph.
+/// One kind of thing to do to a user, or to a service principal, through Graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
     /// `POST /users/{id}/revokeSignInSessions`: refresh tokens and browser
     /// session cookies issued until now die.
     RevokeSessions,
-    /// `POST /identityProtection/riskyUsers/confirmCompromised`: the user's
-    /// risk becomes high.
+    /// `POST /identityProtection/riskyUsers/confirmCompromised`, or
+    /// `riskyServicePrincipals`: the risk becomes high.
     ConfirmCompromised,
     /// `PATCH /users/{id}` with a password that nobody knows: whoever knew the
     /// old one is out, the user among them. Only ever after a human's yes.
@@ -37,6 +37,21 @@ impl ActionKind {
             Self::RevokeSessions | Self::ConfirmCompromised => false,
             Self::ResetPassword => true,
         }
+    }
+
+    /// Whether it can be done to a service principal, which has neither
+    /// sessions to revoke nor a password of a user's.
+    pub fn fits_workloads(self) -> bool {
+        match self {
+            Self::ConfirmCompromised => true,
+            Self::RevokeSessions | Self::ResetPassword => false,
+        }
+    }
+
+    /// As [`Self::needs_approval`], of somebody: nothing is done to a service
+    /// principal without a human's yes.
+    pub fn needs_approval_for(self, user: &UserRef) -> bool {
+        user.workload || self.needs_approval()
     }
 
     /// The name used in YAML, JSON, the database and metrics.

@@ -26,7 +26,8 @@ pub use words::{
 pub enum Event {
     /// `SignInLogs` and `NonInteractiveUserSignInLogs`.
     SignIn(Box<SignIn>),
-    /// `UserRiskEvents`: one detection of Identity Protection.
+    /// `UserRiskEvents` and `ServicePrincipalRiskEvents`: one detection of
+    /// Identity Protection.
     RiskDetection(Box<RiskDetection>),
     /// `RiskyUsers`: a change of a user's aggregate risk.
     RiskyUser(Box<RiskyUser>),
@@ -92,6 +93,11 @@ pub struct UserRef {
     pub principal_name: Box<str>,
     /// Whether `userType` says guest.
     pub guest: bool,
+    /// Whether it is a service principal and no user. Then `id` is the service
+    /// principal's object id and `principal_name` its display name, which its
+    /// owner chooses and which need not be unique.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub workload: bool,
 }
 
 /// Where a request came from, as the record tells it.

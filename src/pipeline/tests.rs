@@ -74,6 +74,7 @@ fn risk(user: &str, risk_type: &str, at: Timestamp) -> Message {
             id: UserId::new(user),
             principal_name: "".into(),
             guest: false,
+            workload: false,
         },
         request: None,
         risk_type: RiskType(risk_type.into()),

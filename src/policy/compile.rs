@@ -4,6 +4,8 @@
 //! can do what it says: every signal exists, every rung can be reached, every
 //! key means something. What is legal but may not be meant is a warning.
 
+mod workloads;
+
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -149,8 +151,8 @@ struct PlacedRung {
     rung: Rung,
     at: Place,
     families: Place,
-    /// The first action that only a human may let go ahead.
-    needs_approval: Option<(ActionKind, Place)>,
+    /// The actions and where each stands.
+    actions: Vec<(ActionKind, Place)>,
 }
 
 impl File<'_> {
@@ -201,6 +203,9 @@ impl File<'_> {
         if let (Some(weights), Some(rungs)) = (&weights, &rungs) {
             self.check_reach(weights, rungs);
             self.check_approval(mode, rungs);
+            if scope.as_ref().is_some_and(|scope| scope.workloads) {
+                self.check_workloads(mode, rungs);
+            }
             self.warn_of_surprises(mode, weights, rungs);
         }
         let draft = (name, mode, window, scope, weights, rungs);
@@ -264,7 +269,9 @@ impl File<'_> {
     }
 
     fn scope(&mut self, node: &Node) -> Option<Scope> {
-        let fields = Fields::of(node, "`scope`", &["users", "exclude"], &mut self.errors)?;
+        const KEYS: &[&str] = &["workloads", "users", "exclude"];
+        let fields = Fields::of(node, "`scope`", KEYS, &mut self.errors)?;
+        let workloads = or_default(fields.get("workloads"), false, |node| self.workloads(node));
         let only = or_default(fields.get("users"), None, |node| {
             let users = fields::users(node, &mut self.errors)?;
             if users.is_empty() {
@@ -280,10 +287,13 @@ impl File<'_> {
         let exclude = or_default(fields.get("exclude"), UserList::default(), |node| {
             fields::users_of(node, "`exclude`", &mut self.errors)
         });
-        Some(Scope {
+        let scope = Scope {
+            workloads: workloads?,
             only: only?,
             exclude: exclude?,
-        })
+        };
+        self.check_names(node, &scope);
+        Some(scope)
     }
 
     fn signals(&mut self, node: &Node) -> Option<BTreeMap<SignalName, Weight>> {
@@ -375,7 +385,7 @@ impl File<'_> {
             },
             at: at_place,
             families: fields.get("families").map_or(at_place, |node| node.place),
-            needs_approval: actions.into_iter().find(|(kind, _)| kind.needs_approval()),
+            actions,
         })
     }
 
@@ -451,12 +461,13 @@ impl File<'_> {
             return;
         }
         for placed in rungs.iter().filter(|p| p.rung.intent == Intent::Do) {
-            let Some((kind, place)) = placed.needs_approval else {
+            let mut actions = placed.actions.iter();
+            let Some((kind, place)) = actions.find(|(kind, _)| kind.needs_approval()) else {
                 continue;
             };
             let message = format!("`{kind}` is never done without a human's yes");
             let hint = "let the rung `ask`, or ask for it in a policy of its own";
-            self.errors.report_with_hint(place, message, hint);
+            self.errors.report_with_hint(*place, message, hint);
         }
     }
 

@@ -31,6 +31,10 @@ fn with_rungs(rungs: &str) -> String {
     )
 }
 
+fn with_workloads(rungs: &str, more: &str) -> String {
+    format!("scope: {{ workloads: true{more} }}\n{}", with_rungs(rungs))
+}
+
 fn with_line(line: &str) -> String {
     format!("{}{line}\n", minimal("p"))
 }
@@ -152,6 +156,34 @@ fn bad_files() -> Vec<(&'static str, String)> {
                 "mode: enforce\n{}",
                 with_rungs(
                     "\n  - { at: 85, do: [revoke_sessions, reset_password] }\n  - { at: 60, ask: {}, do: [reset_password] }",
+                )
+            ),
+        ),
+        (
+            "workloads that are no flag",
+            with_line("scope: { workloads: all }"),
+        ),
+        (
+            "a service principal by a user's name",
+            with_workloads(
+                "[{ at: 60, ask: {}, do: [confirm_compromised] }]",
+                ", users: [alice@contoso.example]",
+            ),
+        ),
+        (
+            "what cannot be done to a service principal",
+            with_workloads(
+                "[{ at: 60, ask: {}, do: [revoke_sessions, confirm_compromised, reset_password] }]",
+                "",
+            ),
+        ),
+        (
+            "a service principal whom nobody is asked about",
+            format!(
+                "mode: enforce\n{}",
+                with_workloads(
+                    "\n  - { at: 85, do: [confirm_compromised] }\n  - { at: 60, ask: {}, do: [confirm_compromised] }",
+                    "",
                 )
             ),
         ),
@@ -318,6 +350,23 @@ fn a_reset_compiles_where_a_human_is_asked_or_nothing_is_done() {
         let actions = &policy(&text).rungs[0].actions;
         assert_eq!(actions[..], [ActionKind::ResetPassword], "{mode} {asks}");
     }
+}
+
+#[test]
+fn a_policy_about_service_principals_compiles_where_a_human_is_asked_or_nothing_is_done() {
+    let rungs = |asks| format!("[{{ at: 60, {asks}do: [confirm_compromised] }}]");
+    for (mode, asks) in [
+        ("shadow", ""),
+        ("approve", ""),
+        ("approve", "ask: {}, "),
+        ("enforce", "ask: {}, "),
+    ] {
+        let excluded = ", exclude: { users: [6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a22] }";
+        let text = format!("mode: {mode}\n{}", with_workloads(&rungs(asks), excluded));
+        assert!(policy(&text).scope.workloads, "{mode} {asks}");
+    }
+    let text = with_line("scope: { workloads: false }");
+    assert!(!policy(&text).scope.workloads);
 }
 
 #[test]

@@ -97,5 +97,6 @@ pub(super) fn user() -> UserRef {
         id: UserId::new("6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a11"),
         principal_name: "alice@contoso.example".into(),
         guest: false,
+        workload: false,
     }
 }

@@ -108,6 +108,7 @@ mod tests {
             id: UserId::new("11111111-2222-3333-4444-555555555555"),
             principal_name: name.into(),
             guest: false,
+            workload: false,
         }
     }
 

@@ -1,8 +1,10 @@
 //! Scope: whom a policy is about.
 //!
 //! Invariant: a user is named by object id or by principal name, in any case,
-//! and either name is enough. An entry that could never match anybody does
-//! not get here: an exclusion that is silently ignored is worse than none.
+//! and either name is enough; a service principal by its object id alone, since
+//! whoever owns one chooses its name. No policy is about both. An entry that
+//! could never match anybody does not get here: an exclusion that is silently
+//! ignored is worse than none.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +21,15 @@ impl UserList {
             return false;
         }
         let listed = |name: &str| self.0.contains(name.to_lowercase().as_str());
-        listed(user.id.as_str()) || listed(&user.principal_name)
+        listed(user.id.as_str()) || !user.workload && listed(&user.principal_name)
+    }
+
+    /// The names in it that no service principal can have.
+    pub(super) fn principal_names(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .map(|name| &**name)
+            .filter(|name| name.contains('@'))
     }
 
     /// How many names it has.
@@ -39,9 +49,12 @@ impl<'a> FromIterator<&'a str> for UserList {
     }
 }
 
-/// Whom a policy is about: everybody, or only some, less those excluded.
+/// Whom a policy is about: all users, or all service principals, or only some
+/// of them, less those excluded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scope {
+    /// About service principals; else about users.
+    pub workloads: bool,
     /// Only these, if given.
     pub only: Option<UserList>,
     /// Never these.
@@ -52,7 +65,7 @@ impl Scope {
     /// Whether the policy is about the user.
     pub fn takes_in(&self, user: &UserRef) -> bool {
         let chosen = self.only.as_ref().is_none_or(|only| only.holds(user));
-        chosen && !self.exclude.holds(user)
+        self.workloads == user.workload && chosen && !self.exclude.holds(user)
     }
 }
 
@@ -67,6 +80,7 @@ mod tests {
             id: UserId::new("0a1b"),
             principal_name: "Alice@Contoso.example".into(),
             guest: false,
+            workload: false,
         };
         let list = |names: &[&str]| names.iter().copied().collect::<UserList>();
         let table = [
@@ -79,9 +93,46 @@ mod tests {
             (Some(list(&["0a1b"])), list(&["0a1b"]), false),
         ];
         for (only, exclude, expected) in table {
-            let scope = Scope { only, exclude };
+            let scope = Scope {
+                workloads: false,
+                only,
+                exclude,
+            };
             assert_eq!(scope.takes_in(&user), expected, "{scope:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_about_users_or_about_service_principals() {
+        let of = |workload| UserRef {
+            id: UserId::new("0a1b"),
+            principal_name: "alice@contoso.example".into(),
+            guest: false,
+            workload,
+        };
+        for workloads in [false, true] {
+            let scope = Scope {
+                workloads,
+                ..Scope::default()
+            };
+            for workload in [false, true] {
+                assert_eq!(scope.takes_in(&of(workload)), workloads == workload);
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_principal_that_takes_somebodys_name_is_not_them() {
+        let impostor = UserRef {
+            id: UserId::new("0a1b"),
+            principal_name: "breakglass@contoso.example".into(),
+            guest: false,
+            workload: true,
+        };
+        let list: UserList = ["breakglass@contoso.example"].into_iter().collect();
+        assert!(!list.holds(&impostor));
+        let list: UserList = ["0A1B"].into_iter().collect();
+        assert!(list.holds(&impostor));
     }
 
     #[test]
@@ -90,6 +141,7 @@ mod tests {
             id: UserId::new("0a1b"),
             principal_name: "".into(),
             guest: false,
+            workload: false,
         };
         let list: UserList = ["bob@contoso.example"].into_iter().collect();
         assert!(!list.holds(&user));

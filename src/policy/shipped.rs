@@ -33,5 +33,9 @@ pub fn shipped() -> Vec<Source> {
             "policies/stolen-session.yaml",
             include_str!("../../policies/stolen-session.yaml"),
         ),
+        source(
+            "policies/workload-identity.yaml",
+            include_str!("../../policies/workload-identity.yaml"),
+        ),
     ]
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::credential::{Bearer, Credential, Tokens};
 use super::reset::{Approved, Password};
+use super::workload;
 use crate::model::UserId;
 
 pub use outcome::{End, Outcome, backoff};
@@ -187,6 +188,29 @@ impl GraphClient {
         let url = self.url(&["identityProtection", "riskyUsers", "confirmCompromised"]);
         let request = self.http.post(url).json(&Body { user_ids: users });
         self.send(request, tag).await
+    }
+
+    /// `POST /identityProtection/riskyServicePrincipals/confirmCompromised`, for
+    /// at most 60 service principals (`outbox`'s bound). Safe to repeat.
+    pub async fn confirm_workloads(
+        &self,
+        workloads: &[workload::Approved<'_>],
+        tag: Tag,
+    ) -> Outcome {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            service_principal_ids: Vec<&'a UserId>,
+        }
+        let url = self.url(&[
+            "identityProtection",
+            "riskyServicePrincipals",
+            "confirmCompromised",
+        ]);
+        let body = Body {
+            service_principal_ids: workloads.iter().map(workload::Approved::id).collect(),
+        };
+        self.send(self.http.post(url).json(&body), tag).await
     }
 
     /// `PATCH /users/{id}` with a new password that is forgotten at once; the

@@ -17,7 +17,7 @@
 
 use std::fmt;
 
-use crate::model::{ActionKind, ActionState, Admission, Effect};
+use crate::model::{ActionKind, ActionState, Admission, Effect, UserRef};
 
 /// An order after the guard has spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,12 +39,17 @@ impl Call {
     /// What is left of an order after the guard's word; `None` for shadow,
     /// which orders nothing. What needs a human's yes is asked about, however
     /// it was ordered.
-    pub fn of(kind: ActionKind, effect: Effect, admission: Admission) -> Option<Self> {
+    pub fn of(
+        kind: ActionKind,
+        user: &UserRef,
+        effect: Effect,
+        admission: Admission,
+    ) -> Option<Self> {
         match (effect, admission) {
             (Effect::Shadow, _) => None,
             (_, Admission::Refused(_)) => Some(Self::Refuse),
             (Effect::Ask, Admission::Admitted | Admission::Demoted(_)) => Some(Self::Ask),
-            (Effect::Act, Admission::Admitted) if kind.needs_approval() => {
+            (Effect::Act, Admission::Admitted) if kind.needs_approval_for(user) => {
                 Some(Self::ActAfterAsking)
             }
             (Effect::Act, Admission::Admitted) => Some(Self::Act),
@@ -189,7 +194,7 @@ pub fn next(state: ActionState, transition: Transition) -> Result<ActionState, I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::GuardReason;
+    use crate::model::{GuardReason, UserId};
     use ActionState as S;
     use Transition as T;
 
@@ -206,6 +211,15 @@ mod tests {
         T::Withdrawn,
         T::AskedAgain,
     ];
+
+    fn somebody(workload: bool) -> UserRef {
+        UserRef {
+            id: UserId::new("u"),
+            principal_name: "".into(),
+            guest: false,
+            workload,
+        }
+    }
 
     #[test]
     fn every_state_takes_the_steps_of_the_table_and_no_other() {
@@ -317,7 +331,7 @@ mod tests {
         ];
         for (effect, admission, expected) in table {
             for kind in [ActionKind::RevokeSessions, ActionKind::ConfirmCompromised] {
-                let state = Call::of(kind, effect, admission).map(opening);
+                let state = Call::of(kind, &somebody(false), effect, admission).map(opening);
                 assert_eq!(state, expected, "{kind} {effect} {admission:?}");
             }
             // What needs a human's yes has one more state to pass through.
@@ -325,8 +339,13 @@ mod tests {
                 S::Queued => S::AwaitingApproval,
                 state => state,
             });
-            let state = Call::of(ActionKind::ResetPassword, effect, admission).map(opening);
-            assert_eq!(state, asked, "{effect} {admission:?}");
+            for (kind, workload) in [
+                (ActionKind::ResetPassword, false),
+                (ActionKind::ConfirmCompromised, true),
+            ] {
+                let state = Call::of(kind, &somebody(workload), effect, admission).map(opening);
+                assert_eq!(state, asked, "{kind} {effect} {admission:?}");
+            }
         }
     }
 

@@ -15,3 +15,4 @@ pub mod lanes;
 pub mod lifecycle;
 pub mod outbox;
 pub mod reset;
+pub mod workload;

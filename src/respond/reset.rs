@@ -170,6 +170,7 @@ mod tests {
                         id: user.clone(),
                         principal_name: "".into(),
                         guest: false,
+                        workload: false,
                     },
                     score: 90,
                     approved,

@@ -29,6 +29,7 @@ fn user() -> UserRef {
         id: UserId::new("6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a11"),
         principal_name: "alice@contoso.example".into(),
         guest: false,
+        workload: false,
     }
 }
 
@@ -45,7 +46,11 @@ fn judge(policy: &str, names: &[&str]) -> PolicyVerdict {
         .unwrap();
     let signals: Vec<_> = names.iter().map(|name| signal(name, 1_000)).collect();
     let end = Timestamp::from_second(1_000).unwrap();
-    evaluate(policy, &user(), &signals, &[end])
+    let subject = UserRef {
+        workload: policy.scope.workloads,
+        ..user()
+    };
+    evaluate(policy, &subject, &signals, &[end])
 }
 
 #[test]
@@ -64,6 +69,7 @@ fn they_compile_without_a_warning() {
             ("risky-network", Mode::Approve),
             ("stolen-credentials", Mode::Approve),
             ("stolen-session", Mode::Enforce),
+            ("workload-identity", Mode::Approve),
         ]
     );
 }
@@ -155,6 +161,24 @@ fn each_policy_does_what_its_comments_promise() {
             Some(Shadow),
         ),
         ("identity-protection", &["risk.anomalousToken"], 0, None),
+        (
+            "workload-identity",
+            &["risk.leakedCredentials"],
+            80,
+            Some(Ask),
+        ),
+        (
+            "workload-identity",
+            &["risk.suspiciousSignins"],
+            60,
+            Some(Ask),
+        ),
+        (
+            "workload-identity",
+            &["risk.anomalousToken", "tor_exit"],
+            0,
+            None,
+        ),
     ];
     for (policy, names, score, effect) in table {
         let verdict = judge(policy, names);
@@ -163,6 +187,23 @@ fn each_policy_does_what_its_comments_promise() {
             (*score, *effect),
             "{policy} {names:?}"
         );
+    }
+}
+
+#[test]
+fn users_and_service_principals_are_judged_by_policies_of_their_own() {
+    let set = set();
+    let names: Vec<&str> = known_signals().iter().map(|known| known.name).collect();
+    let signals: Vec<_> = names.iter().map(|name| signal(name, 1_000)).collect();
+    let end = Timestamp::from_second(1_000).unwrap();
+    for workload in [false, true] {
+        let subject = UserRef { workload, ..user() };
+        for policy in &set.policies {
+            let verdict = evaluate(policy, &subject, &signals, &[end]);
+            let theirs = (policy.name.as_str() == "workload-identity") == workload;
+            assert_eq!(verdict.out_of_scope, !theirs, "{} {workload}", policy.name);
+            assert_eq!(verdict.effect.is_some(), theirs, "{}", policy.name);
+        }
     }
 }
 
@@ -188,6 +229,7 @@ fn one_family_alone_never_acts_unless_it_is_decisive() {
             "stolen-credentials",
             "risky-network",
             "identity-protection",
+            "workload-identity",
         ] {
             assert_ne!(judge(policy, &names).effect, Some(Effect::Act), "{names:?}");
         }

@@ -26,7 +26,7 @@ const UUID_DIGITS: usize = 32;
 const AMBIGUOUS_MAX: u32 = 100;
 
 const CASE_COLUMNS: &str =
-    "id, user_id, principal_name, guest, score, opened_at, updated_at FROM cases";
+    "id, user_id, principal_name, guest, workload, score, opened_at, updated_at FROM cases";
 
 /// Opens the decision's case, or raises the score of one that is open.
 pub(super) fn open(
@@ -36,8 +36,9 @@ pub(super) fn open(
 ) -> Result<(), StoreError> {
     transaction
         .prepare_cached(
-            "INSERT INTO cases (id, user_id, principal_name, guest, score, opened_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+            "INSERT INTO cases
+                 (id, user_id, principal_name, guest, workload, score, opened_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
              ON CONFLICT (id) DO UPDATE
              SET score = max(score, excluded.score), updated_at = excluded.updated_at",
         )?
@@ -46,6 +47,7 @@ pub(super) fn open(
             decision.user.id.as_str(),
             &*decision.user.principal_name,
             decision.user.guest,
+            decision.user.workload,
             decision.score,
             schema::micros(now),
         ))?;

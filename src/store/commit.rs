@@ -127,7 +127,7 @@ fn decide(
         committed.signals_dropped += u32::from(!filed);
     }
     for order in &decision.orders {
-        if let Some(call) = Call::of(order.kind, order.effect, decision.admission) {
+        if let Some(call) = Call::of(order.kind, &decision.user, order.effect, decision.admission) {
             let queued = outbox::order(transaction, decided, order, call, now)?;
             committed.queued += u32::from(queued);
         }

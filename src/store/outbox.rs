@@ -344,7 +344,7 @@ fn due_sql(kinds: usize) -> String {
     let places: Vec<String> = (4..4 + kinds).map(|place| format!("?{place}")).collect();
     format!(
         "SELECT a.id, a.case_id, a.kind, a.score, a.approved, a.attempts, a.event_at,
-                a.enqueued_at, a.queued_at, c.user_id, c.principal_name, c.guest
+                a.enqueued_at, a.queued_at, c.user_id, c.principal_name, c.guest, c.workload
          FROM actions a JOIN cases c ON c.id = a.case_id
          WHERE a.state = ?1 AND a.not_before <= ?2 AND a.kind IN ({})
          ORDER BY a.score DESC, a.queued_at, a.id LIMIT ?3",

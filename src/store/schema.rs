@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0001_initial.sql")),
     M::up(include_str!("../../migrations/0002_containment.sql")).foreign_key_check(),
     M::up(include_str!("../../migrations/0003_surroundings.sql")),
+    M::up(include_str!("../../migrations/0004_workloads.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -83,6 +84,7 @@ pub(super) fn user(row: &Row<'_>) -> rusqlite::Result<UserRef> {
         id: UserId::new(row.get::<_, String>("user_id")?),
         principal_name: row.get::<_, String>("principal_name")?.into(),
         guest: row.get("guest")?,
+        workload: row.get("workload")?,
     })
 }
 

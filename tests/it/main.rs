@@ -6,6 +6,7 @@
 //! - `fresh`: lists that change while the daemon runs
 //! - `faults`: a broken network, a broken Graph, a broken policy
 //! - `process`: a real process, its systemd, its operator, its shell
+//! - `workload`: a service principal at risk, which a human is asked about
 //! - `kill`: a real process, killed at any point of the path
 
 #![expect(
@@ -22,3 +23,4 @@ mod fresh;
 mod kill;
 mod process;
 mod support;
+mod workload;

@@ -3,6 +3,7 @@
 //! Invariant: the time is a parameter, and whatever came from the stream goes
 //! through [`escape`]: an attacker chooses some of these names.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ pub(super) fn list(out: &mut dyn Write, cases: &[CaseView], now: Timestamp) -> i
     if cases.is_empty() {
         return writeln!(out, "No cases.");
     }
-    let user = |case: &CaseView| output::fit(who(&case.user), USER_COLUMNS);
+    let user = |case: &CaseView| output::fit(&who(&case.user), USER_COLUMNS);
     let columns = cases.iter().map(|case| user(case).chars().count()).max();
     let columns = columns.unwrap_or_default().max("USER".len());
     writeln!(
@@ -109,7 +110,16 @@ fn kinds<'a>(actions: impl Iterator<Item = &'a ActionView>) -> String {
     names.join(", ")
 }
 
-fn who(user: &UserRef) -> &str {
+/// What it is comes first: whoever names an application could have the rest
+/// cut off.
+fn who(user: &UserRef) -> Cow<'_, str> {
+    match user.workload {
+        true => format!("service principal {}", name(user)).into(),
+        false => name(user).into(),
+    }
+}
+
+fn name(user: &UserRef) -> &str {
     if user.principal_name.is_empty() {
         user.id.as_str()
     } else {
@@ -137,8 +147,13 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
     )?;
     writeln!(
         out,
-        "User {}  {}{}",
-        escape(who(&case.user)),
+        "{} {}  {}{}",
+        if case.user.workload {
+            "Service principal"
+        } else {
+            "User"
+        },
+        escape(name(&case.user)),
         escape(case.user.id.as_str()),
         if case.user.guest {
             "  guest: sessions of the home tenant are not revoked"
@@ -286,7 +301,7 @@ fn clock(at: Timestamp) -> String {
 }
 
 pub(super) fn judged(out: &mut dyn Write, case: &CaseView, judgement: Judgement) -> io::Result<()> {
-    let name = escape(who(&case.user)).into_owned();
+    let name = escape(&who(&case.user)).into_owned();
     let id = case.id.short();
     if judgement == Judgement::Deny {
         let denied = kinds(case.latest().filter(|a| a.state == ActionState::Denied));

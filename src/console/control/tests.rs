@@ -180,6 +180,7 @@ fn decided(user: &str, approvers: u8) -> Decided {
                 id,
                 principal_name: format!("{user}@contoso.example").into(),
                 guest: false,
+                workload: false,
             },
             at: at(0),
             effect,

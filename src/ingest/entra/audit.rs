@@ -239,6 +239,7 @@ fn user_ref(id: Option<Box<str>>, principal_name: Option<Box<str>>) -> Option<Us
         id: UserId::new(id.to_lowercase()),
         principal_name: principal_name.unwrap_or_default(),
         guest: false,
+        workload: false,
     })
 }
 

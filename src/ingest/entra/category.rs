@@ -19,8 +19,13 @@ pub(super) enum Kind {
     Audit,
     /// Calls without a user or a session are passed over once they are read.
     GraphActivity,
-    /// Not read at all. Service principals are among them: an event is about
-    /// a user's account, and nothing may be done to one on their behalf.
+    /// A detection on a service principal.
+    WorkloadRisk,
+    /// Service principals' and managed identities' sign-ins: read far enough
+    /// to know that they are sound, then passed over, since no detector looks
+    /// at them yet.
+    WorkloadSignIn,
+    /// Not read at all.
     PassedOver,
 }
 
@@ -34,9 +39,9 @@ const KNOWN: [(&str, Kind); 10] = [
     ("AuditLogs", Kind::Audit),
     ("UserRiskEvents", Kind::RiskEvent),
     ("RiskyUsers", Kind::RiskyUser),
-    ("ServicePrincipalSignInLogs", Kind::PassedOver),
-    ("ServicePrincipalRiskEvents", Kind::PassedOver),
-    ("ManagedIdentitySignInLogs", Kind::PassedOver),
+    ("ServicePrincipalSignInLogs", Kind::WorkloadSignIn),
+    ("ServicePrincipalRiskEvents", Kind::WorkloadRisk),
+    ("ManagedIdentitySignInLogs", Kind::WorkloadSignIn),
     ("ADFSSignInLogs", Kind::PassedOver),
 ];
 

@@ -12,7 +12,7 @@ use super::loose::Word;
 use super::record::{Body, Record};
 use super::text::{self, IDENTITY_BYTES_MAX, NAME_BYTES_MAX};
 use super::wire::{Location, Number, Properties, Text};
-use super::{audit, graph, sign_in, time};
+use super::{audit, graph, sign_in, time, workload};
 use crate::model::{
     CountryCode, Event, GeoPoint, Network, Place, RecordId, RiskDetection, RiskLevel, RiskState,
     RiskType, RiskyUser, UserId, UserRef,
@@ -26,7 +26,7 @@ const DERIVED: Uuid = Uuid::from_u128(0x6c0e_2d5b_51f7_4d0f_9a65_0b7e_c1d2_0010)
 
 /// `userId` of a sign-in under a name that the directory does not know: all
 /// such names share it.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// .NET's date of nothing.
 const NO_DATE: &str = "0001-01-01T00:00:00";
 
@@ -50,9 +50,23 @@ pub(super) fn event(kind: Kind, record: &Record<'_>) -> Converted<Option<Event>>
             Some(activity) => Event::GraphActivity(Box::new(activity)),
             None => return Ok(None),
         },
+        (Kind::WorkloadRisk, Body::Workload(p)) => {
+            Event::RiskDetection(Box::new(workload::risk_detection(record, p)?))
+        }
+        (Kind::WorkloadSignIn, Body::Workload(p)) => {
+            workload::check_sign_in(record, p)?;
+            return Ok(None);
+        }
         // Without properties they have no user.
         (Kind::Audit | Kind::GraphActivity | Kind::PassedOver, _) => return Ok(None),
-        (Kind::SignIn { .. } | Kind::RiskEvent | Kind::RiskyUser, _) => {
+        (
+            Kind::SignIn { .. }
+            | Kind::RiskEvent
+            | Kind::RiskyUser
+            | Kind::WorkloadRisk
+            | Kind::WorkloadSignIn,
+            _,
+        ) => {
             return Err("properties: missing, expected an object".to_owned());
         }
     }))
@@ -84,7 +98,11 @@ fn risk_detection(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskDete
         .or_else(|| name(p.risk_type.as_deref()))
         .ok_or_else(|| missing("properties.riskEventType", "e.g. \"anonymizedIPAddress\""))?;
     Ok(RiskDetection {
-        record: updated_id(&detection, &p.last_updated_date_time, &p.risk_state),
+        record: updated_id(
+            &detection,
+            p.last_updated_date_time.as_deref(),
+            p.risk_state.as_deref(),
+        ),
         detection,
         at,
         user,
@@ -120,9 +138,14 @@ fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
         id: UserId::new(id.clone()),
         principal_name,
         guest: p.is_guest.and_then(|flag| flag.0).unwrap_or(false),
+        workload: false,
     };
     Ok(RiskyUser {
-        record: updated_id(&id, &p.risk_last_updated_date_time, &p.risk_state),
+        record: updated_id(
+            &id,
+            p.risk_last_updated_date_time.as_deref(),
+            p.risk_state.as_deref(),
+        ),
         at,
         user,
         level: risk_level(p.risk_level.as_deref()),
@@ -130,7 +153,7 @@ fn risky_user(record: &Record<'_>, p: &Properties<'_>) -> Converted<RiskyUser> {
     })
 }
 
-fn missing(field: &str, expected: &str) -> String {
+pub(super) fn missing(field: &str, expected: &str) -> String {
     format!("{field}: missing, expected {expected}")
 }
 
@@ -179,6 +202,7 @@ pub(super) fn user(p: &Properties<'_>) -> Converted<UserRef> {
         id: UserId::new(id.to_lowercase()),
         principal_name,
         guest,
+        workload: false,
     })
 }
 
@@ -236,11 +260,8 @@ pub(super) fn word<T: for<'a> From<&'a str> + Default>(field: &Word<'_>) -> T {
 
 /// The identity of one state of something that Entra sends again at each
 /// change: by the time of the change, or where that is missing by the state.
-fn updated_id(id: &str, updated: &Option<Text<'_>>, state: &Option<Text<'_>>) -> RecordId {
-    match (
-        updated.as_deref().and_then(time::parse),
-        identity(state.as_deref()),
-    ) {
+pub(super) fn updated_id(id: &str, updated: Option<&str>, state: Option<&str>) -> RecordId {
+    match (updated.and_then(time::parse), identity(state)) {
         (Some(at), _) => RecordId::new(format!("{id}@{at}")),
         (None, Some(state)) => RecordId::new(format!("{id}@{state}")),
         (None, None) => RecordId::new(id),
@@ -283,7 +304,7 @@ fn asn(number: Number) -> Option<u32> {
     whole.then_some(number as u32)
 }
 
-fn place(location: &Location<'_>) -> Place {
+pub(super) fn place(location: &Location<'_>) -> Place {
     let point = location.geo_coordinates.as_ref().and_then(|at| {
         GeoPoint::new(
             at.latitude.and_then(|n| n.0)?,
@@ -313,7 +334,7 @@ pub(super) fn risk_level(field: Option<&str>) -> RiskLevel {
     named(field, &LEVELS).unwrap_or(RiskLevel::Unknown)
 }
 
-fn risk_state(field: Option<&str>) -> RiskState {
+pub(super) fn risk_state(field: Option<&str>) -> RiskState {
     const STATES: [(&str, RiskState); 6] = [
         ("none", RiskState::None),
         ("confirmedSafe", RiskState::ConfirmedSafe),

@@ -54,6 +54,7 @@ pub(super) fn graph_activity(
             id: UserId::new(user.to_lowercase()),
             principal_name: Box::default(),
             guest: false,
+            workload: false,
         },
         session: SessionId::new(session),
         unique_token: identity(p.sign_in_activity_id.get()),

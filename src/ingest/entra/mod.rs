@@ -20,6 +20,7 @@ mod tests;
 mod text;
 mod time;
 mod wire;
+mod workload;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::error::Category as JsonFault;

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::RECORDS_MAX;
 use super::category::{self, Kind};
 use super::loose::Word;
-use super::wire::{Audit, GraphCall, Properties, Text};
+use super::wire::{Audit, GraphCall, Properties, Text, Workload};
 
 /// A message: the records of `{"records":[…]}`, of a bare array, or one record.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub(super) enum Body<'a> {
     Account(Box<Properties<'a>>),
     Audit(Box<Audit<'a>>),
     GraphCall(Box<GraphCall<'a>>),
+    Workload(Box<Workload<'a>>),
 }
 
 impl<'a> Body<'a> {
@@ -106,6 +107,9 @@ impl<'a> Body<'a> {
             }
             Kind::Audit => Option::deserialize(from)?.map_or(Self::None, Self::Audit),
             Kind::GraphActivity => Option::deserialize(from)?.map_or(Self::None, Self::GraphCall),
+            Kind::WorkloadRisk | Kind::WorkloadSignIn => {
+                Option::deserialize(from)?.map_or(Self::None, Self::Workload)
+            }
             Kind::PassedOver => {
                 IgnoredAny::deserialize(from)?;
                 Self::None

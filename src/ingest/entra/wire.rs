@@ -299,6 +299,47 @@ pub(super) struct GraphCall<'a> {
     pub(super) response_status_code: Word<'a>,
 }
 
+/// `properties` of `ServicePrincipalRiskEvents`, `ServicePrincipalSignInLogs`
+/// and `ManagedIdentitySignInLogs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+pub(super) struct Workload<'a> {
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) request_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) service_principal_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) service_principal_display_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) service_principal_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) app_id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) app_display_name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) created_date_time: Word<'a>,
+    #[serde(borrow)]
+    pub(super) activity_date_time: Word<'a>,
+    #[serde(borrow)]
+    pub(super) detected_date_time: Word<'a>,
+    #[serde(borrow)]
+    pub(super) last_updated_date_time: Word<'a>,
+    #[serde(borrow)]
+    pub(super) risk_event_type: Word<'a>,
+    #[serde(borrow)]
+    pub(super) risk_type: Word<'a>,
+    #[serde(borrow)]
+    pub(super) risk_level: Word<'a>,
+    #[serde(borrow)]
+    pub(super) risk_state: Word<'a>,
+    #[serde(borrow)]
+    pub(super) ip_address: Word<'a>,
+    #[serde(borrow)]
+    pub(super) location: Raw<'a>,
+}
+
 /// Text, borrowed where it holds no escape; a number or a flag counts as its
 /// text (`"Level": 4` and `"4"`). `Option<Cow<str>>` would not borrow.
 #[derive(Debug)]

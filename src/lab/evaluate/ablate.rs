@@ -136,6 +136,7 @@ fn effects(
         id: user.clone(),
         principal_name: "".into(),
         guest: false,
+        workload: false,
     };
     let reach = SignedDuration::from_hours(limits::INCIDENT_HOURS);
     counted

@@ -84,6 +84,7 @@ impl Person {
                 id: UserId::new(id.clone()),
                 principal_name: format!("user{number:05}@contoso.example").into(),
                 guest: false,
+                workload: false,
             },
             city,
             household: number * 7 + dice.random_range(0..7),

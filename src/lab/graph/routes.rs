@@ -37,6 +37,7 @@ const ENABLE_DISABLE: Permissions = &[
 ];
 const RESET_PASSWORD: Permissions = &[&["User-PasswordProfile.ReadWrite.All"]];
 const WRITE_RISK: Permissions = &[&["IdentityRiskyUser.ReadWrite.All"]];
+const WRITE_WORKLOAD_RISK: Permissions = &[&["IdentityRiskyServicePrincipal.ReadWrite.All"]];
 const READ_RISK: Permissions = &[
     &["IdentityRiskyUser.Read.All"],
     &["IdentityRiskyUser.ReadWrite.All"],
@@ -55,6 +56,7 @@ pub(super) enum Route {
     GetUser(String),
     PatchUser(String),
     ConfirmCompromised,
+    ConfirmWorkloads,
     DismissRisk,
     GetRiskyUser(String),
     GroupMembers(String),
@@ -79,6 +81,14 @@ impl Route {
             ("POST", ["identityProtection", "riskyUsers", "confirmCompromised"]) => {
                 Self::ConfirmCompromised
             }
+            (
+                "POST",
+                [
+                    "identityProtection",
+                    "riskyServicePrincipals",
+                    "confirmCompromised",
+                ],
+            ) => Self::ConfirmWorkloads,
             ("POST", ["identityProtection", "riskyUsers", "dismiss"]) => Self::DismissRisk,
             ("GET", ["identityProtection", "riskyUsers", user]) => {
                 Self::GetRiskyUser((*user).to_owned())
@@ -93,9 +103,10 @@ impl Route {
     /// `$select` one less, `$top` under 20 one less, at least 1.
     pub(super) fn lane(&self, query: &[(String, String)]) -> Lane {
         let base: u32 = match self {
-            Self::ConfirmCompromised | Self::DismissRisk | Self::GetRiskyUser(_) => {
-                return Lane::Protection;
-            }
+            Self::ConfirmCompromised
+            | Self::ConfirmWorkloads
+            | Self::DismissRisk
+            | Self::GetRiskyUser(_) => return Lane::Protection,
             Self::ListUsers => 2,
             _ => 1,
         };
@@ -110,7 +121,7 @@ impl Route {
         }
     }
 
-    /// The users it is about, as far as the tenant knows them.
+    /// The users or service principals it is about, as far as the tenant knows them.
     pub(super) fn users(&self, tenant: &Tenant, body: &[u8]) -> Vec<Uuid> {
         match self {
             Self::RevokeSessions(user)
@@ -126,6 +137,13 @@ impl Route {
                     .filter_map(|id| tenant.find(id))
                     .collect()
             }
+            Self::ConfirmWorkloads => serde_json::from_slice::<RiskyWorkloadIds>(body)
+                .map(|ids| ids.service_principal_ids)
+                .unwrap_or_default()
+                .iter()
+                .take(RISKY_IDS_MAX)
+                .filter_map(|id| find_workload(tenant, id))
+                .collect(),
             Self::ListUsers | Self::GroupMembers(_) => Vec::new(),
         }
     }
@@ -150,6 +168,7 @@ pub(super) fn carry_out(tenant: &mut Tenant, route: &Route, request: &Request<'_
         Route::GetUser(user) => get_user(tenant, user, request),
         Route::PatchUser(user) => patch_user(tenant, user, request),
         Route::ConfirmCompromised => change_risk(tenant, request, Tenant::confirm_compromised),
+        Route::ConfirmWorkloads => confirm_workloads(tenant, request),
         Route::DismissRisk => change_risk(tenant, request, Tenant::dismiss),
         Route::GetRiskyUser(user) => get_risky_user(tenant, user, request),
         Route::GroupMembers(group) => group_members(tenant, group, request),
@@ -412,6 +431,34 @@ fn change_risk(
     Ok(Answer::no_content())
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RiskyWorkloadIds {
+    service_principal_ids: Vec<String>,
+}
+
+fn find_workload(tenant: &Tenant, id: &str) -> Option<Uuid> {
+    let id = Uuid::parse_str(id).ok()?;
+    tenant.has_service_principal(id).then_some(id)
+}
+
+fn confirm_workloads(tenant: &mut Tenant, request: &Request<'_>) -> Outcome {
+    permit(request.claims, WRITE_WORKLOAD_RISK)?;
+    let ids = strict_body::<RiskyWorkloadIds>(request.body)?.service_principal_ids;
+    if ids.is_empty() || ids.len() > RISKY_IDS_MAX {
+        return Err(Box::new(Answer::bad_request(format!(
+            "servicePrincipalIds must hold 1 to {RISKY_IDS_MAX} ids."
+        ))));
+    }
+    let known =
+        |id: &String| find_workload(tenant, id).ok_or_else(|| Box::new(Answer::not_found(id)));
+    let ids = ids.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+    for id in ids {
+        tenant.confirm_workload_compromised(id, request.now);
+    }
+    Ok(Answer::no_content())
+}
+
 fn get_risky_user(tenant: &Tenant, reference: &str, request: &Request<'_>) -> Outcome {
     permit(request.claims, READ_RISK)?;
     let found = Uuid::parse_str(reference)
@@ -497,6 +544,7 @@ mod tests {
             ),
             (Route::PatchUser(user()), query(&[]), directory(1, true)),
             (Route::ConfirmCompromised, query(&[]), Lane::Protection),
+            (Route::ConfirmWorkloads, query(&[]), Lane::Protection),
             (Route::GetRiskyUser(user()), query(&[]), Lane::Protection),
         ];
         for (route, query, lane) in table {

@@ -16,6 +16,9 @@ const USERS_MAX: usize = 200_000;
 /// Revokes waiting to be seen; past it the oldest is seen early.
 const REVOKES_UNDER_WAY_MAX: usize = 100_000;
 
+/// Service principals a tenant may hold.
+const SERVICE_PRINCIPALS_MAX: usize = 10_000;
+
 /// Groups a tenant may hold.
 const GROUPS_MAX: usize = 1_000;
 
@@ -143,7 +146,7 @@ pub struct RiskyUser {
 /// Why the tenant does not take a user or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TenantFault {
-    /// 200,000 users, or 1,000 groups, are the most.
+    /// 200,000 users, 10,000 service principals or 1,000 groups are the most.
     #[error("the tenant is full")]
     Full,
     /// The id or the name is already there.
@@ -160,6 +163,8 @@ pub struct Tenant {
     users: BTreeMap<Uuid, User>,
     by_name: HashMap<String, Uuid>,
     risky: BTreeMap<Uuid, RiskyUser>,
+    /// Service principals and their risk, if they ever had any.
+    workloads: BTreeMap<Uuid, Option<RiskyUser>>,
     groups: BTreeMap<Uuid, Vec<Uuid>>,
     propagation: SignedDuration,
     /// Revokes not yet to be read, in the order they came.
@@ -191,6 +196,42 @@ impl Tenant {
         self.by_name.insert(name, id);
         self.users.insert(id, user);
         Ok(id)
+    }
+
+    /// Adds a service principal without risk.
+    ///
+    /// # Errors
+    /// When there are too many, or the id is taken.
+    pub fn add_service_principal(&mut self, id: Uuid) -> Result<(), TenantFault> {
+        if self.workloads.len() >= SERVICE_PRINCIPALS_MAX {
+            return Err(TenantFault::Full);
+        }
+        if self.users.contains_key(&id) || self.workloads.contains_key(&id) {
+            return Err(TenantFault::Taken);
+        }
+        self.workloads.insert(id, None);
+        Ok(())
+    }
+
+    /// The service principal's risk, if it ever had any. It has the fields of
+    /// a user's.
+    pub fn workload_risk(&self, id: Uuid) -> Option<&RiskyUser> {
+        self.workloads.get(&id)?.as_ref()
+    }
+
+    pub(super) fn has_service_principal(&self, id: Uuid) -> bool {
+        self.workloads.contains_key(&id)
+    }
+
+    pub(super) fn confirm_workload_compromised(&mut self, id: Uuid, now: Timestamp) {
+        if let Some(risk) = self.workloads.get_mut(&id) {
+            *risk = Some(RiskyUser {
+                risk_level: RiskLevel::High,
+                risk_state: RiskState::ConfirmedCompromised,
+                risk_detail: "adminConfirmedServicePrincipalCompromised",
+                risk_last_updated: now,
+            });
+        }
     }
 
     /// Adds a group, or replaces its members.

@@ -23,6 +23,7 @@ const ALL_ROLES: &[&str] = &[
     "User.Read.All",
     "User-PasswordProfile.ReadWrite.All",
     "IdentityRiskyUser.ReadWrite.All",
+    "IdentityRiskyServicePrincipal.ReadWrite.All",
     "GroupMember.Read.All",
 ];
 

@@ -86,6 +86,8 @@ pub enum Outcome {
     },
     /// What needs a human's yes and has none; nothing was sent.
     Unapproved,
+    /// What cannot be done to a service principal; nothing was sent.
+    Workload,
     /// A reset of a guest, whose password is the home tenant's. Nothing was
     /// sent.
     Guest,
@@ -130,6 +132,7 @@ impl Outcome {
             Self::Unreadable { .. } => "unreadable",
             Self::ManagedElsewhere { .. } => "managed_elsewhere",
             Self::Unapproved => "unapproved",
+            Self::Workload => "workload",
             Self::Guest => "guest",
             Self::NoPassword => "no_password",
             Self::NoToken { .. } => "no_token",
@@ -146,6 +149,7 @@ impl Outcome {
             | Self::BadRequest { .. }
             | Self::ManagedElsewhere { .. }
             | Self::Unapproved
+            | Self::Workload
             | Self::Guest => return End::Final,
             Self::Unauthorized { stale: true } => Duration::ZERO,
             Self::Throttled { retry_after, .. } | Self::ServerError { retry_after, .. } => {
@@ -185,6 +189,7 @@ impl Outcome {
             Self::NoToken { .. }
                 | Self::NoPassword
                 | Self::Unapproved
+                | Self::Workload
                 | Self::Guest
                 | Self::ConnectionLost { connected: false }
         )
@@ -215,6 +220,7 @@ impl fmt::Display for Outcome {
                  reset it there: {message}"
             ),
             Self::Unapproved => f.write_str("not sent: no human has approved it"),
+            Self::Workload => f.write_str("not sent: it cannot be done to a service principal"),
             Self::Guest => f.write_str("not sent: a guest's password is the home tenant's"),
             Self::NoPassword => f.write_str("not sent: no random bytes for a password"),
             Self::NoToken { reason } => write!(f, "no token: {reason}"),

@@ -95,6 +95,7 @@ fn what_only_a_human_can_do_is_not_tried_again_and_was_not_sent_in_vain() {
         (elsewhere, true),
         (Outcome::Guest, false),
         (Outcome::Unapproved, false),
+        (Outcome::Workload, false),
     ] {
         assert_eq!(outcome.end(0, 0.0), End::Final, "{outcome}");
         assert_eq!(outcome.was_sent(), sent, "{outcome}");

@@ -132,6 +132,7 @@ mod tests {
                 id: user,
                 principal_name: "".into(),
                 guest: false,
+                workload: false,
             },
             score: 90,
             approved: false,

@@ -9,6 +9,7 @@ mod batches;
 mod lifecycle;
 mod resets;
 mod tokens;
+mod workloads;
 
 use std::num::NonZeroU32;
 
@@ -92,6 +93,7 @@ impl Bench {
             "User.RevokeSessions.All",
             "IdentityRiskyUser.ReadWrite.All",
             "User-PasswordProfile.ReadWrite.All",
+            "IdentityRiskyServicePrincipal.ReadWrite.All",
         ];
         let app = App::new(CLIENT, SECRET, &roles);
         let entra = Arc::new(
@@ -286,6 +288,7 @@ fn decided(user: Uuid, kind: ActionKind, effect: Effect, score: u8, now: Timesta
                 id,
                 principal_name: "".into(),
                 guest: false,
+                workload: false,
             },
             verdicts: Vec::new(),
             orders: vec![Order {

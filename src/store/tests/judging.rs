@@ -101,7 +101,7 @@ async fn a_prefix_names_one_case_or_says_why_not() {
     let insert = twin.clone();
     let write = fixture.store.database.write(move |db| {
         db.execute(
-            "INSERT INTO cases VALUES (?1, 'u', 'n', 0, 1, 0, 0, 0)",
+            "INSERT INTO cases VALUES (?1, 'u', 'n', 0, 1, 0, 0, 0, 0)",
             [insert],
         )?;
         Ok::<_, StoreError>(())

@@ -141,6 +141,7 @@ fn decided(user: &str, opened: &str, record: &str, orders: Vec<Order>) -> Decide
                 id,
                 principal_name: format!("{user}@contoso.example").into(),
                 guest: false,
+                workload: false,
             },
             verdicts: Vec::new(),
             orders,

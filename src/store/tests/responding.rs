@@ -28,7 +28,8 @@ async fn a_claim_takes_the_kinds_asked_for_and_carries_all_the_responder_needs()
         order(RevokeSessions, Effect::Act),
         order(ConfirmCompromised, Effect::Act),
     ];
-    let decision = decided("u1", "r1", "r1", both);
+    let mut decision = decided("u1", "r1", "r1", both);
+    decision.decision.user.guest = true;
     fixture.decide([&decision], at(5)).await;
     let claimed = fixture.store.claim(&[ConfirmCompromised], 9, at(5)).await;
     let case = decision.decision.case;
@@ -52,6 +53,31 @@ async fn a_claim_takes_the_kinds_asked_for_and_carries_all_the_responder_needs()
         ActionState::Queued
     );
     assert_eq!(fixture.store.claim(&[], 9, at(5)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_approved_claim_of_a_service_principal_says_that_it_is_one() {
+    let fixture = Fixture::new().await;
+    let mut decision = decided(
+        "app",
+        "r1",
+        "r1",
+        vec![order(ConfirmCompromised, Effect::Act)],
+    );
+    decision.decision.user.workload = true;
+    fixture.decide([&decision], at(0)).await;
+    // Whatever was ordered, a human is asked.
+    assert_eq!(fixture.claim(9, at(0)).await, []);
+    let case = decision.decision.case.to_string();
+    let judged = fixture.store.judge(&case, Judgement::Approve, "kim", at(1));
+    assert!(judged.await.unwrap().user.workload);
+    let claimed = fixture
+        .store
+        .claim(&[ConfirmCompromised], 9, at(1))
+        .await
+        .unwrap();
+    assert_eq!(claimed[0].user, decision.decision.user);
+    assert!(claimed[0].approved);
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
             id,
             principal_name: user.into(),
             guest: false,
+            workload: false,
         },
         status: CaseStatus::Shadow,
         score: 91,
@@ -578,4 +579,25 @@ fn raw(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut out = Vec::new();
     print(&mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_service_principal_is_called_one_wherever_it_is_named() {
+    let mut view = of("Payroll Export", vec![asked(ConfirmCompromised, 1, &[])]);
+    view.user.workload = true;
+    let shown = plain(|out| case(out, &view, now()));
+    let line = shown.lines().nth(1).unwrap();
+    assert_eq!(
+        line,
+        "Service principal Payroll Export  id-of-Payroll Export"
+    );
+    let shown = plain(|out| judged(out, &view, Judgement::Deny));
+    assert!(
+        shown.contains("for service principal Payroll Export"),
+        "{shown}"
+    );
+    // However long its name, the list says what it is.
+    view.user.principal_name = "x".repeat(200).into();
+    let shown = plain(|out| list(out, &[view], now()));
+    assert!(shown.contains("service principal xxx"), "{shown}");
 }

@@ -14,6 +14,7 @@ use crate::model::{
 mod activity;
 mod messages;
 mod sign_in;
+mod workload;
 
 fn sign_in_record() -> Value {
     json!({
@@ -151,12 +152,7 @@ fn categories_are_compared_without_case() {
 
 #[test]
 fn other_categories_are_passed_over_whatever_they_hold() {
-    for category in [
-        "AuditLogs",
-        "auditlogs",
-        "ServicePrincipalSignInLogs",
-        "BrandNewLogs",
-    ] {
+    for category in ["AuditLogs", "auditlogs", "ADFSSignInLogs", "BrandNewLogs"] {
         let record = json!({
             "category": category,
             "properties": { "id": ["not", "text"], "status": "success", "location": 5, "userId": null },

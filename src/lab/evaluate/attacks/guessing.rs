@@ -89,6 +89,7 @@ fn other_attempt(
         id: UserId::new(uuid_of(&format!("other {} {who}", stage.run))),
         principal_name: format!("other{who:03}@contoso.example").into(),
         guest: false,
+        workload: false,
     };
     stage.tell(event);
 }

@@ -163,6 +163,7 @@ impl Stage<'_> {
                 id: self.victim.user.id.clone(),
                 principal_name: "".into(),
                 guest: false,
+                workload: false,
             },
             session,
             unique_token: token_of.unique_token.clone(),

@@ -205,6 +205,39 @@ async fn risk_of_too_many_or_unknown_users_changes_nobody() {
 }
 
 #[tokio::test]
+async fn service_principals_are_confirmed_by_those_who_may_and_all_or_none() {
+    let quotas = Quotas::documented(TenantSize::Large).time_scale(1e6);
+    let lab = Lab::with_quotas(quotas).await;
+    let app = Uuid::from_u128(0xa99);
+    lab.graph
+        .with_tenant(|tenant| tenant.add_service_principal(app))
+        .unwrap();
+    let path = "/identityProtection/riskyServicePrincipals/confirmCompromised";
+    let ids = |ids: Vec<Uuid>| json!({ "servicePrincipalIds": ids });
+    let request = lab
+        .request_as(READER, Method::POST, path)
+        .json(&ids(vec![app]));
+    assert_eq!(read(request.send().await.unwrap()).await.0, 403);
+    let table = [
+        (ids(vec![app; 61]), 400),
+        (ids(vec![]), 400),
+        (json!({ "userIds": [app] }), 400),
+        // A user is no service principal.
+        (ids(vec![app, lab.alice]), 404),
+    ];
+    for (body, status) in table {
+        assert_eq!(lab.post(path, &body).await.0, status, "{body}");
+    }
+    let risk = || {
+        lab.graph
+            .with_tenant(|tenant| tenant.workload_risk(app).cloned())
+    };
+    assert_eq!(risk(), None);
+    assert_eq!(lab.post(path, &ids(vec![app; 60])).await.0, 204);
+    assert_eq!(risk().unwrap().risk_state, RiskState::ConfirmedCompromised);
+}
+
+#[tokio::test]
 async fn members_of_a_group_are_named_to_those_who_may_read_users() {
     let lab = Lab::start().await;
     let group = Uuid::from_u128(0x62);

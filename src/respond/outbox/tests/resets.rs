@@ -29,7 +29,7 @@ impl Bench {
         user
     }
 
-    async fn approve(&self, user: Uuid) {
+    pub(super) async fn approve(&self, user: Uuid) {
         let (case, now) = (case_of(user).to_string(), Timestamp::now());
         let judged = self.store.judge(&case, Judgement::Approve, "alice", now);
         judged.await.unwrap();
