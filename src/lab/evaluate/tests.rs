@@ -227,6 +227,72 @@ fn tables_are_at_most_a_hundred_columns_wide() {
     assert!(text.contains("✗") || text.contains("✓"));
 }
 
+fn told(attacks: Vec<Attack>, alarms: Vec<report::AlarmView>) -> String {
+    let policies = ruleset::load(None).unwrap();
+    let tally = judge::Tally::new(Default::default(), 0, false);
+    let result = Evaluation {
+        alarms,
+        ..finished(&tally, Benign::default(), attacks, &policies)
+    };
+    let mut out = Vec::new();
+    text::print(&mut anstream::StripStream::new(&mut out), &result, 10).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_scenario_is_as_good_as_its_worst_variation() {
+    let attack = |variation: &str, rung, seconds| Attack {
+        rung,
+        events: Some(2),
+        seconds: Some(seconds),
+        ..Attack::new(
+            "theft".to_owned(),
+            ("", "T1078", false),
+            variation.to_owned(),
+            &judge::RunTally::default(),
+        )
+    };
+    let acted = attack("acted", "act", 900);
+    let quick = attack("quick", "ask", 10);
+    let slow = attack("slow", "ask", 600);
+    let text = told(vec![acted.clone(), quick.clone(), slow.clone()], Vec::new());
+    let line = text.lines().find(|line| line.starts_with("theft")).unwrap();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(
+        cells,
+        ["theft", "ask", "slow", "2", "600", "1", "2", "0", "T1078"]
+    );
+    let missed = attack("missed", "none", 0);
+    let text = told(vec![acted, quick, missed, slow], Vec::new());
+    assert!(text.contains("none missed"), "{text}");
+}
+
+#[test]
+fn a_cause_is_told_once_with_its_evidence_whole_and_harmless() {
+    let alarm = |user: &str| report::AlarmView {
+        habit: "home_day",
+        user: user.into(),
+        effect: "ask",
+        score: 70,
+        signals: vec![(
+            "tor_exit".into(),
+            format!(
+                "{} \u{1b}[31m{} the end",
+                "long ".repeat(40),
+                "x".repeat(300)
+            ),
+        )],
+    };
+    let text = told(Vec::new(), vec![alarm("ann"), alarm("bob")]);
+    assert!(text.contains("2 × ask  home_day: score 70, ann"), "{text}");
+    assert!(!text.contains("bob") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("the end"), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
 /// Rungs of attacks rated high, and of others; benign asks and acts.
 fn met(high: &[&'static str], other: &[&'static str], asks: u64, acts: u64) -> Vec<bool> {
     let attack = |rung, microsoft_high| Attack {
