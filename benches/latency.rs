@@ -214,6 +214,7 @@ fn replay(person: &Person) -> serde_json::Value {
         spot: HOSTING,
         host: 7,
         agent: CHROME_LINUX,
+        laptop: false,
         interactive: false,
         id: record_id(&[&person.id, "replayed"]),
         ..SignInRecord::at_home(person, Timestamp::now())

@@ -289,10 +289,11 @@ fn withdraw(
             memory.withdraw(|signal| signal.family == Family::MicrosoftRisk && signal.at <= user.at)
         }
         Event::SignIn(_) => {
-            let refuted = look.refuted(memory);
-            refuted
-                .iter()
-                .fold(false, |any, record| memory.settle(record.as_str()) || any)
+            let mut any = false;
+            for record in look.refuted(memory) {
+                any |= memory.settle(record.as_str());
+            }
+            any
         }
         _ => false,
     };

@@ -12,17 +12,17 @@ use crate::model::{
 };
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
+    if seen.traits.has(Traits::MANAGED) {
+        // The owner's record may be the later one.
+        for birth in ground.memory.footprints.iter().filter(|f| is_birth(f)) {
+            born(birth, &seen.footprint(), ground, signals);
+        }
+        return;
+    }
     let this = seen.footprint();
     if is_birth(&this) {
         born(&this, &this, ground, signals);
         first_unmanaged(seen, ground, signals);
-    } else if this.traits.has(Traits::MANAGED) {
-        // The owner's record may be the later one.
-        for footprint in &ground.memory.footprints {
-            if is_birth(footprint) {
-                born(footprint, &this, ground, signals);
-            }
-        }
     }
 }
 

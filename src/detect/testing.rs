@@ -248,12 +248,6 @@ impl Telling<'_> {
 
     pub(crate) fn done(self) {}
 
-    /// Any other field.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut SignIn)) -> Self {
-        change(&mut self.event);
-        self
-    }
-
     fn tell(&mut self) {
         if !self.told {
             self.told = true;

@@ -136,7 +136,9 @@ async fn play(
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
     let started = Instant::now();
-    let morning = scenario::ordinary_morning(staff, Timestamp::now());
+    let now = Timestamp::now();
+    let mut morning = scenario::fortnight(staff, now);
+    morning.extend(scenario::ordinary_morning(staff, now));
     for records in morning.chunks(RECORDS_PER_MESSAGE) {
         lab.publish(records);
     }

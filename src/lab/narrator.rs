@@ -64,7 +64,7 @@ impl Narrator {
         self.field(
             "result",
             &format!(
-                "{records} sign-ins of the last hour judged in {:.1} s, redeliveries among them; one broken record is in quarantine",
+                "{records} sign-ins of a fortnight and of the last hour judged in {:.1} s, redeliveries among them; one broken record is in quarantine",
                 elapsed.as_secs_f64()
             ),
         );

@@ -150,6 +150,8 @@ pub struct SignInRecord<'a> {
     pub session: String,
     /// With which browser.
     pub agent: Agent,
+    /// Whether on the person's own laptop, registered and compliant.
+    pub laptop: bool,
     /// `SignInLogs` or `NonInteractiveUserSignInLogs`.
     pub interactive: bool,
     /// 0 is success.
@@ -168,6 +170,7 @@ impl<'a> SignInRecord<'a> {
             at,
             session: person.session(),
             agent: EDGE,
+            laptop: true,
             interactive: true,
             error_code: 0,
             id: record_id(&[&person.id, &at.to_string(), "sign-in"]),
@@ -237,15 +240,7 @@ impl<'a> SignInRecord<'a> {
             "autonomousSystemNumber": self.spot.asn,
             "clientAppUsed": "Browser",
             "userAgent": self.agent.header,
-            "deviceDetail": {
-                "deviceId": "",
-                "displayName": "",
-                "operatingSystem": self.agent.system,
-                "browser": self.agent.browser,
-                "isCompliant": false,
-                "isManaged": false,
-                "trustType": "",
-            },
+            "deviceDetail": self.device(),
             "location": {
                 "city": self.spot.city,
                 "state": "",
@@ -255,6 +250,20 @@ impl<'a> SignInRecord<'a> {
                     "longitude": self.spot.longitude,
                 },
             },
+        })
+    }
+
+    /// What is not registered has an empty id and no name.
+    fn device(&self) -> Value {
+        let id = self.laptop.then(|| record_id(&[&self.person.id, "laptop"]));
+        json!({
+            "deviceId": id.clone().unwrap_or_default(),
+            "displayName": id.map(|id| format!("CONTOSO-{}", &id[..6])).unwrap_or_default(),
+            "operatingSystem": self.agent.system,
+            "browser": self.agent.browser,
+            "isCompliant": self.laptop,
+            "isManaged": self.laptop,
+            "trustType": if self.laptop { "Azure AD joined" } else { "" },
         })
     }
 

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::records::{
-    Agent, CHROME_LINUX, EDGE, HOSTING, HOSTING_SINGAPORE, LAGOS, OFFICES, Person, SAO_PAULO,
-    SignInRecord, Spot, TOR_EXIT, record_id, risk_event,
+    Agent, CHROME_LINUX, EDGE, HOSTING, HOSTING_SINGAPORE, LAGOS, OFFICES, Person, SignInRecord,
+    Spot, TOR_EXIT, record_id, risk_event,
 };
 
 /// The break-glass account that the shipped `guard.yaml` protects.
@@ -91,6 +91,26 @@ pub fn ordinary_morning(people: &[Person], now: Timestamp) -> Vec<Value> {
     records
 }
 
+/// The fortnight before, of the people in the acts: on ten days each signs in
+/// at home in the morning and works until the afternoon, so that evictd knows
+/// them and "new" means something.
+pub fn fortnight(people: &[Person], now: Timestamp) -> Vec<Value> {
+    let mut records = Vec::new();
+    for act in acts(people, now) {
+        for day in 2..=11_i64 {
+            for hours in [0_i64, 3, 6] {
+                let at = now - SignedDuration::from_hours(24 * day - hours);
+                let at_work = SignInRecord {
+                    interactive: hours == 0,
+                    ..SignInRecord::at_home(&act.person, at)
+                };
+                records.push(at_work.to_json());
+            }
+        }
+    }
+    records
+}
+
 /// A message that holds a record which cannot be decoded between two that can.
 pub fn with_a_broken_record(people: &[Person], now: Timestamp) -> Vec<Value> {
     let good = |index: usize, seconds| {
@@ -102,7 +122,8 @@ pub fn with_a_broken_record(people: &[Person], now: Timestamp) -> Vec<Value> {
 }
 
 /// The acts of the morning, each at `now`; whoever is in them has worked at
-/// home within the last hour ([`ordinary_morning`]).
+/// home for a fortnight ([`fortnight`]) and within the last hour
+/// ([`ordinary_morning`]).
 pub fn acts(people: &[Person], now: Timestamp) -> Vec<Act> {
     let person = |name: &str| {
         people
@@ -115,6 +136,7 @@ pub fn acts(people: &[Person], now: Timestamp) -> Vec<Act> {
         traveller(person("Bruno Costa"), now),
         tor_sign_in(person("Chloe Dubois"), now),
         stolen_session(person("Dana Eriksen"), now),
+        phishing_proxy(person("Goran Horvat"), now),
         attacker_in_the_middle(person("Emil Ferrari"), now),
         protected_account(now),
         needs_a_human(person("Farah Garcia"), now),
@@ -127,6 +149,7 @@ fn intruder<'a>(person: &'a Person, spot: Spot, agent: Agent, now: Timestamp) ->
         spot,
         host: 7,
         agent,
+        laptop: false,
         session: record_id(&[&person.id, spot.city, "intruder"]),
         id: record_id(&[&person.id, spot.city, &now.to_string()]),
         ..SignInRecord::at_home(person, now)
@@ -178,6 +201,17 @@ fn stolen_session(person: Person, now: Timestamp) -> Act {
     }
 }
 
+fn phishing_proxy(person: Person, now: Timestamp) -> Act {
+    let sign_in = intruder(&person, HOSTING_SINGAPORE, CHROME_LINUX, now);
+    Act {
+        title: "A phishing proxy that nobody else noticed",
+        story: "works on the managed laptop while a session begins elsewhere, on a rented machine",
+        outcome: Outcome::Contained,
+        records: vec![sign_in.to_json()],
+        person,
+    }
+}
+
 fn attacker_in_the_middle(person: Person, now: Timestamp) -> Act {
     let sign_in = intruder(&person, HOSTING_SINGAPORE, EDGE, now);
     let records = vec![
@@ -210,14 +244,11 @@ fn protected_account(now: Timestamp) -> Act {
 }
 
 fn needs_a_human(person: Person, now: Timestamp) -> Act {
-    let sign_in = intruder(&person, SAO_PAULO, EDGE, now);
-    let records = vec![
-        sign_in.to_json(),
-        risk_event(&sign_in, "unlikelyTravel", "low"),
-    ];
+    let sign_in = SignInRecord::at_home(&person, now);
+    let records = vec![risk_event(&sign_in, "leakedCredentials", "high")];
     Act {
         title: "A case for a human",
-        story: "signs in from São Paulo; perhaps a colleague with a VPN, perhaps not",
+        story: "works as ever, but the password is for sale: nobody's session to revoke, a reset to decide on",
         outcome: Outcome::Queued,
         records,
         person,

@@ -354,7 +354,8 @@ impl UserMemory {
     /// bound is not recognised here; it then changes nothing because memory
     /// is a set.
     pub fn has_judged(&self, record: &RecordId) -> bool {
-        self.join(record).is_some()
+        let hash = hash_of(record.as_str());
+        self.judged.iter().any(|judged| judged.0 == hash)
     }
 
     /// The sign-in of that id, if it is remembered.

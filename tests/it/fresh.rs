@@ -47,6 +47,7 @@ fn through_tor(victim: &Person) -> Value {
     SignInRecord {
         spot: TOR_EXIT,
         host: 7,
+        laptop: false,
         id: record_id(&[&victim.id, "through tor"]),
         ..SignInRecord::at_home(victim, Timestamp::now())
     }

@@ -223,6 +223,7 @@ pub(crate) fn replayed_session(victim: &Person, at: Timestamp) -> Value {
         spot: HOSTING,
         host: 7,
         agent: CHROME_LINUX,
+        laptop: false,
         interactive: false,
         id: record_id(&[&victim.id, "replayed"]),
         ..SignInRecord::at_home(victim, at)
