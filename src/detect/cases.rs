@@ -1110,7 +1110,15 @@ fn persistence_cases() -> Vec<Case> {
         ),
         fires(
             "device_after_code",
-            "a code, then a device",
+            "a code on a new network, then a device",
+            vec![
+                s(by_code(fresh(0, MADRID))),
+                audit(30 * MIN, DeviceRegistered, device),
+            ],
+        ),
+        misses(
+            "device_after_code",
+            "a code at home, then a device",
             vec![
                 s(by_code(fresh(0, PARIS))),
                 audit(30 * MIN, DeviceRegistered, device),
@@ -1121,7 +1129,7 @@ fn persistence_cases() -> Vec<Case> {
             "a device, then a code",
             vec![
                 audit(0, DeviceRegistered, device),
-                s(by_code(fresh(30 * MIN, PARIS))),
+                s(by_code(fresh(30 * MIN, MADRID))),
             ],
         ),
         misses(
