@@ -16,10 +16,9 @@ use super::population::Truth;
 use crate::model::{Effect, Intent, Mode, Signal, SignalName, UserId, UserRef, limits};
 use crate::policy::{self, Policy, PolicySet};
 
-/// One row: what was changed, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Ablation {
-    pub(super) what: String,
+/// What the policies come to, changed in some way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Counts {
     /// Incidents of benign users.
     pub(super) asks: u64,
     pub(super) acts: u64,
@@ -27,6 +26,27 @@ pub(super) struct Ablation {
     pub(super) detected: u64,
     /// Runs that were acted on.
     pub(super) acted: u64,
+}
+
+/// One signal: the policies without it, and with nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Part {
+    pub(super) signal: Box<str>,
+    pub(super) without: Counts,
+    pub(super) alone: Counts,
+}
+
+/// The whole beside its parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Ablations {
+    pub(super) everything: Counts,
+    /// Every signal a kind of evidence of its own.
+    pub(super) without_families: Counts,
+    /// Of a second pass in which no habit is learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) without_learning: Option<Counts>,
+    /// Every signal that was raised, by name.
+    pub(super) signals: Vec<Part>,
 }
 
 /// A change of the policies.
@@ -37,46 +57,37 @@ enum Change<'a> {
     Without(&'a SignalName),
 }
 
-/// Scores what was kept in every way.
-pub(super) fn rows(tally: &Tally, policies: &PolicySet) -> Vec<Ablation> {
-    let Some(kept) = &tally.kept else {
-        return Vec::new();
-    };
+/// Scores what was kept in every way; `None` where nothing was.
+pub(super) fn ablations(tally: &Tally, policies: &PolicySet) -> Option<Ablations> {
+    let kept = tally.kept.as_ref()?;
     let names: BTreeSet<&SignalName> = kept.values().flatten().map(|s| &s.name).collect();
-    let row = |what: String, change: Change<'_>| score(&what, tally, kept, policies, &change);
-    let mut rows = vec![
-        row("everything".to_owned(), Change::Nothing),
-        row("without families".to_owned(), Change::NoFamilies),
-    ];
-    for name in &names {
-        rows.push(row(format!("without {name}"), Change::Without(name)));
-    }
-    for name in &names {
-        rows.push(row(format!("{name} alone"), Change::Only(name)));
-    }
-    rows
+    let counts = |change: Change<'_>| score(tally, kept, policies, &change);
+    let part = |name: &SignalName| Part {
+        signal: name.as_str().into(),
+        without: counts(Change::Without(name)),
+        alone: counts(Change::Only(name)),
+    };
+    Some(Ablations {
+        everything: counts(Change::Nothing),
+        without_families: counts(Change::NoFamilies),
+        without_learning: None,
+        signals: names.into_iter().map(part).collect(),
+    })
 }
 
-/// Scores what was kept as it is, under that name: of another pass.
-pub(super) fn whole(what: &str, tally: &Tally, policies: &PolicySet) -> Option<Ablation> {
+/// Scores what was kept as it is: of another pass.
+pub(super) fn whole(tally: &Tally, policies: &PolicySet) -> Option<Counts> {
     let kept = tally.kept.as_ref()?;
-    Some(score(what, tally, kept, policies, &Change::Nothing))
+    Some(score(tally, kept, policies, &Change::Nothing))
 }
 
 fn score(
-    what: &str,
     tally: &Tally,
     kept: &HashMap<UserId, Vec<Signal>>,
     policies: &PolicySet,
     change: &Change<'_>,
-) -> Ablation {
-    let mut row = Ablation {
-        what: what.to_owned(),
-        asks: 0,
-        acts: 0,
-        detected: 0,
-        acted: 0,
-    };
+) -> Counts {
+    let mut row = Counts::default();
     let mut runs: BTreeMap<usize, Effect> = BTreeMap::new();
     for (user, signals) in kept {
         let truth = tally.truth(user);

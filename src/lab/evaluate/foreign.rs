@@ -2,7 +2,8 @@
 //!
 //! Invariant: a record without a label is judged, since it may matter to
 //! another, and counts for nothing; what the label file names and no record
-//! has is a warning.
+//! has is a warning. A victim is one run of one scenario, as in the made-up
+//! population: whoever was missed shows, however many others were found.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -48,20 +49,19 @@ pub(super) fn score(
         read.file(file)
             .with_context(|| file.display().to_string())?;
     }
-    let mut truths: HashMap<UserId, Truth> = HashMap::new();
+    let truths: HashMap<UserId, Truth> = read
+        .victims
+        .iter()
+        .map(|(victim, run)| (victim.clone(), Truth::Victim(*run)))
+        .collect();
     let mut benign: HashSet<&UserId> = HashSet::new();
     let mut user_days: HashSet<(&UserId, i32)> = HashSet::new();
     for delivery in &read.deliveries {
-        let user = delivery.event.user();
-        match delivery.label {
-            Label::Attack(run) => {
-                truths.insert(user.id.clone(), Truth::Victim(run));
-            }
-            Label::Benign(BENIGN) => {
-                benign.insert(&user.id);
-                user_days.insert((&user.id, day_of(delivery.event.at())));
-            }
-            Label::Benign(_) => {}
+        let user = &delivery.event.user().id;
+        // The ordinary days of a victim are nobody's.
+        if delivery.label == Label::Benign(BENIGN) && !truths.contains_key(user) {
+            benign.insert(user);
+            user_days.insert((user, day_of(delivery.event.at())));
         }
     }
     let days = UserDays {
@@ -74,14 +74,17 @@ pub(super) fn score(
         tally.take(&mut engine, delivery);
     }
     tally.disregard(UNLABELLED);
-    let attacks = read
+    let mut attacks: Vec<Attack> = read
         .runs
         .iter()
         .zip(&tally.runs)
-        .map(|((scenario, file), counted)| {
-            Attack::new(scenario.clone(), ("", "", false), file.clone(), counted)
+        .map(|((scenario, victim), counted)| {
+            let unrated = ("", "", false);
+            Attack::new(scenario.clone(), unrated, victim.clone(), counted)
         })
         .collect();
+    // A table groups what stands together.
+    attacks.sort_by(|a, b| a.scenario.cmp(&b.scenario));
     Ok(Scored {
         tally,
         users,
@@ -95,21 +98,22 @@ pub(super) fn score(
 #[derive(Default)]
 struct Read {
     deliveries: Vec<Delivery>,
-    /// Scenario and file of each run.
+    /// Scenario, and as its variation the victim's id, of each run.
     runs: Vec<(String, String)>,
+    /// The run of each victim, by their first label.
+    victims: HashMap<UserId, usize>,
     warnings: Vec<String>,
 }
 
 impl Read {
     fn file(&mut self, path: &Path) -> anyhow::Result<()> {
+        let file = File::open(path).context("cannot be read")?;
         let labels = labels_beside(path)?;
         let name = path
             .file_stem()
             .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let mut runs: HashMap<String, usize> = HashMap::new();
         let mut used: HashSet<String> = HashSet::new();
-        let (mut unlabelled, mut unread) = (0_u64, 0_u64);
-        let file = File::open(path).context("cannot be read")?;
+        let (mut unlabelled, mut unread, mut mixed) = (0_u64, 0_u64, 0_u64);
         recorded::read(BufReader::with_capacity(1 << 20, file), |located| {
             unread += located.content.quarantined.len() as u64;
             for (_, event) in located.content.events {
@@ -120,10 +124,8 @@ impl Read {
                     }
                     Some((id, scenario)) => {
                         used.insert(id.to_owned());
-                        let run = *runs.entry(scenario.to_owned()).or_insert_with(|| {
-                            self.runs.push((scenario.to_owned(), name.clone()));
-                            self.runs.len() - 1
-                        });
+                        let run = self.run_of(&event.user().id, scenario);
+                        mixed += u64::from(self.runs.get(run).is_some_and(|r| r.0 != scenario));
                         Label::Attack(run)
                     }
                     None => {
@@ -138,17 +140,38 @@ impl Read {
                 });
             }
         })?;
+        anyhow::ensure!(
+            !used.is_empty(),
+            "none of its {} labels names a record of it by its properties.id",
+            labels.len()
+        );
         let unknown = labels.len() - used.len();
         for (count, what) in [
-            (unlabelled, "records have no label and count for nothing"),
+            (
+                unlabelled,
+                "records have no label (by their properties.id) and count for nothing",
+            ),
             (unread, "records were not decoded"),
             (unknown as u64, "labels name no record of the file"),
+            (
+                mixed,
+                "records of a second scenario against one user count for the first",
+            ),
         ] {
             if count > 0 {
                 self.warnings.push(format!("{name}: {count} {what}"));
             }
         }
         Ok(())
+    }
+
+    /// The run of that victim; of this scenario, where it is their first.
+    fn run_of(&mut self, victim: &UserId, scenario: &str) -> usize {
+        *self.victims.entry(victim.clone()).or_insert_with(|| {
+            let variation = victim.as_str().to_owned();
+            self.runs.push((scenario.to_owned(), variation));
+            self.runs.len() - 1
+        })
     }
 }
 

@@ -32,6 +32,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::ablate::Ablations;
 use self::judge::{Engine, Tally};
 use self::population::Population;
 use self::report::{Attack, Benign, Evaluation, RedTeam, UserDays};
@@ -75,7 +76,7 @@ pub struct EvaluateArgs {
     /// Also score without each part: families, each signal, learning.
     #[arg(long)]
     ablate: bool,
-    /// Of how many benign asks and acts to print the signals.
+    /// How many causes of benign asks and acts to print, with an example each.
     #[arg(long, value_name = "N", default_value_t = 10)]
     explain: usize,
     /// The lists that FILEs are judged by; the made-up world has its own.
@@ -107,7 +108,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
             let rate = result.events as f64 / elapsed.as_secs_f64().max(0.001);
             writeln!(
                 out,
-                "{} events in {:.1} s, {rate:.0} a second; policies {}",
+                "{}{} events in {:.1} s, {rate:.0} a second; policies {}",
+                made_up(&result),
                 result.events,
                 elapsed.as_secs_f64(),
                 result.policy_set
@@ -115,6 +117,15 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<bool> {
         })?,
     }
     Ok(result.targets.iter().all(|target| target.met))
+}
+
+/// What makes up the population, where it is made up.
+fn made_up(result: &Evaluation) -> String {
+    let (Some(days), Some(seed)) = (result.days, result.seed) else {
+        return String::new();
+    };
+    let users = result.benign.users;
+    format!("{users} users, {days} days, seed {seed}: ")
 }
 
 /// Generates a population and judges it.
@@ -140,11 +151,12 @@ fn evaluate(users: u32, days: u32, seed: u64, policies: &PolicySet, ablate: bool
             )
         })
         .collect();
-    let ablations = ablate.then(|| {
-        let mut rows = ablate::rows(&tally, policies);
+    let ablations = ablate::ablations(&tally, policies).map(|parts| {
         let (unlearned, _) = pass(&population, policies, false, true);
-        rows.extend(ablate::whole("without learning", &unlearned, policies));
-        rows
+        Ablations {
+            without_learning: ablate::whole(&unlearned, policies),
+            ..parts
+        }
     });
     Evaluation {
         seed: Some(seed),
@@ -161,7 +173,7 @@ fn evaluate_files(args: &EvaluateArgs, policies: &PolicySet) -> anyhow::Result<E
     let benign = Benign::new(&scored.tally, scored.users, &scored.days);
     Ok(Evaluation {
         warnings: scored.warnings,
-        ablations: args.ablate.then(|| ablate::rows(&scored.tally, policies)),
+        ablations: ablate::ablations(&scored.tally, policies),
         ..finished(&scored.tally, benign, scored.attacks, policies)
     })
 }

@@ -34,7 +34,7 @@ pub(super) struct Evaluation {
     /// The first benign asks and acts with their reasons.
     pub(super) alarms: Vec<AlarmView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ablations: Option<Vec<super::ablate::Ablation>>,
+    pub(super) ablations: Option<super::ablate::Ablations>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
 }
@@ -192,32 +192,36 @@ pub(super) struct UserDays {
     pub(super) by_habit: BTreeMap<&'static str, u64>,
 }
 
-/// The targets of the issue, each with what was measured.
+/// The targets, each with what was measured; none of what nobody could miss:
+/// somebody else's records may hold no attack, or nothing but attacks.
 pub(super) fn targets(benign: &Benign, attacks: &[Attack]) -> Vec<Target> {
     let detected = attacks.iter().filter(|attack| attack.detected()).count();
     let high: Vec<&Attack> = attacks.iter().filter(|a| a.microsoft_high).collect();
     let acted = high.iter().filter(|attack| attack.acted()).count();
     let percent = acted as f64 * 100.0 / high.len().max(1) as f64;
-    let mut targets = vec![
-        Target {
+    let mut targets = Vec::new();
+    if benign.user_days > 0 {
+        targets.push(Target {
             name: "no unattended act on a benign user",
             want: "0".to_owned(),
             got: benign.acts.to_string(),
             met: benign.acts == 0,
-        },
-        Target {
+        });
+        targets.push(Target {
             name: "asks per 10,000 benign user-days",
             want: format!("at most {ASKS_PER_10K_MAX}"),
             got: format!("{:.2}", benign.asks_per_10k()),
             met: benign.asks_per_10k() <= ASKS_PER_10K_MAX,
-        },
-        Target {
+        });
+    }
+    if !attacks.is_empty() {
+        targets.push(Target {
             name: "every variation of every attack at least asks",
             want: format!("{0} of {0}", attacks.len()),
             got: format!("{detected} of {}", attacks.len()),
             met: detected == attacks.len(),
-        },
-    ];
+        });
+    }
     if !high.is_empty() {
         targets.push(Target {
             name: "attacks that Microsoft rates high are acted on",

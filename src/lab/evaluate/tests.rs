@@ -151,15 +151,42 @@ fn foreign_records_are_scored_by_their_labels() {
     assert_eq!((scored.users, scored.days.all), (1, 1));
     assert_eq!(scored.tally.benign_events, 1);
     let attack = &scored.attacks[0];
-    assert_eq!((&*attack.scenario, &*attack.variation), ("kit", "records"));
+    assert_eq!((&*attack.scenario, &*attack.variation), ("kit", "bob"));
     assert!(attack.detected(), "{attack:?}");
     assert_eq!(
         scored.warnings,
         [
-            "records: 1 records have no label and count for nothing",
+            "records: 1 records have no label (by their properties.id) and count for nothing",
             "records: 1 labels name no record of the file",
         ]
     );
+}
+
+#[test]
+fn each_victim_of_a_scenario_counts_and_only_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = r#"{"r1":"kit","r2":"kit","r3":"kit"}"#;
+    let scored = score(dir.path(), labels).unwrap();
+    let mut found: Vec<(&str, bool)> = scored
+        .attacks
+        .iter()
+        .map(|attack| (&*attack.variation, attack.detected()))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [("ann", false), ("bob", true), ("eve", false)]);
+    assert_eq!((scored.users, scored.days.all), (0, 0));
+}
+
+#[test]
+fn nothing_is_promised_of_what_the_records_do_not_hold() {
+    let names =
+        |benign: &Benign, attacks: &[Attack]| -> usize { report::targets(benign, attacks).len() };
+    assert_eq!(names(&Benign::default(), &[]), 0);
+    let some = Benign {
+        user_days: 1,
+        ..Benign::default()
+    };
+    assert_eq!(names(&some, &[]), 2);
 }
 
 #[test]
@@ -179,6 +206,12 @@ fn a_label_file_that_is_missing_or_broken_is_an_error_that_names_it() {
         .unwrap();
     let text = format!("{error:#}");
     assert!(text.contains("other.ndjson.labels.json"), "{text}");
+    let error = score(dir.path(), r#"{"r9":"kit"}"#).err().unwrap();
+    let text = format!("{error:#}");
+    assert!(
+        text.contains("none of its 1 labels names a record"),
+        "{text}"
+    );
 }
 
 #[test]
