@@ -8,6 +8,8 @@
 //! An incident remembers what was already called for, so the tenth event of
 //! one theft calls for nothing the first did not; only stronger evidence does.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::detect::{self, Ground, Look, intel::Intel};
@@ -92,8 +94,10 @@ pub fn step(
         ..Step::default()
     };
     if !signals.is_empty() {
-        if is_evaded(step.proof.as_ref()) || is_another_theft(memory, event, &signals, given) {
-            begin_again(memory, event, given.revoked_at);
+        if is_evaded(step.proof.as_ref()) {
+            begin_again(memory, event, given.revoked_at, None);
+        } else if let Some(answered) = another_theft(memory, event, &signals, given) {
+            begin_again(memory, event, given.revoked_at, Some(answered));
         }
         step.decision = decide(memory, around, event, &signals, given);
         step.case = memory
@@ -212,33 +216,36 @@ fn in_force(revoked_at: Timestamp, parameters: &Parameters) -> Timestamp {
     revoked_at.saturating_add(grace).unwrap_or(Timestamp::MAX)
 }
 
-/// Whether what was seen since the revoke is in force calls for something by
-/// itself: thieves change their networks, and what was done in the incident
-/// before does not end what began after.
-fn is_another_theft(memory: &UserMemory, event: &Event, new: &[Signal], given: &Given<'_>) -> bool {
-    let first = new.iter().map(|signal| signal.at).min();
-    let (Some(incident), Some(revoked_at), Some(first)) =
-        (memory.incident.as_ref(), given.revoked_at, first)
-    else {
-        return false;
-    };
-    let policies = given.policies;
-    let in_force = in_force(revoked_at, &policies.parameters);
+/// Since when the revoke is in force, where what was seen since then calls for
+/// something by itself: thieves change their networks, and what was done in an
+/// incident does not end what began in it afterwards.
+fn another_theft(
+    memory: &UserMemory,
+    event: &Event,
+    new: &[Signal],
+    given: &Given<'_>,
+) -> Option<Timestamp> {
+    let incident = memory.incident.as_ref()?;
+    let first = new.iter().map(|signal| signal.at).min()?;
+    let in_force = in_force(given.revoked_at?, &given.policies.parameters);
     if first < in_force || !incident.takes_in(first) {
-        return false;
+        return None;
     }
-    let since = memory.signals.iter().filter(|s| s.at >= in_force).cloned();
-    calls_for_something(policies, event, &since.collect::<Vec<Signal>>())
+    let since = unanswered(&memory.signals, Some(in_force));
+    let ends: Vec<Timestamp> = since.iter().map(|signal| signal.at).collect();
+    let calls = given.policies.policies.iter().any(|policy| {
+        let verdict = policy::evaluate(policy, event.user(), &since, &ends);
+        verdict.effect > Some(Effect::Shadow)
+    });
+    calls.then_some(in_force)
 }
 
-/// Whether the signals, in any window that ends with one, make a policy ask or
-/// act.
-fn calls_for_something(policies: &PolicySet, event: &Event, signals: &[Signal]) -> bool {
-    let ends: Vec<Timestamp> = signals.iter().map(|signal| signal.at).collect();
-    policies.policies.iter().any(|policy| {
-        let verdict = policy::evaluate(policy, event.user(), signals, &ends);
-        verdict.effect > Some(Effect::Shadow)
-    })
+/// The signals that still count: those since then.
+fn unanswered(signals: &[Signal], answered_until: Option<Timestamp>) -> Cow<'_, [Signal]> {
+    match answered_until {
+        None => Cow::Borrowed(signals),
+        Some(until) => signals.iter().filter(|s| s.at >= until).cloned().collect(),
+    }
 }
 
 fn is_evaded(proof: Option<&Proof>) -> bool {
@@ -247,8 +254,13 @@ fn is_evaded(proof: Option<&Proof>) -> bool {
 
 /// An evaded incident, or another theft in it, begins a new round in the same
 /// case: everything may be called for again, by the record that shows it. Once
-/// for each revoke.
-fn begin_again(memory: &mut UserMemory, event: &Event, revoked_at: Option<Timestamp>) {
+/// for each revoke. What another theft is not about was `answered` by then.
+fn begin_again(
+    memory: &mut UserMemory,
+    event: &Event,
+    revoked_at: Option<Timestamp>,
+    answered: Option<Timestamp>,
+) {
     if let Some(incident) = &mut memory.incident
         && (incident.evaded_at.is_none() || revoked_at > incident.evaded_at)
     {
@@ -256,6 +268,7 @@ fn begin_again(memory: &mut UserMemory, event: &Event, revoked_at: Option<Timest
         incident.confirmed |=
             incident.effect_of(ActionKind::ConfirmCompromised) == Some(Effect::Act);
         incident.opened_by = event.record().clone();
+        incident.answered_until = answered.or(incident.answered_until);
         incident.called_for.clear();
     }
 }
@@ -339,8 +352,15 @@ fn decide(
     let policies = given.policies;
     let first = new.iter().map(|s| s.at).min()?;
     let last = new.iter().map(|s| s.at).max()?;
-    let mut ends: Vec<Timestamp> = memory
-        .signals
+    let current = memory
+        .incident
+        .as_ref()
+        .filter(|incident| incident.takes_in(first));
+    let signals = unanswered(
+        &memory.signals,
+        current.and_then(|incident| incident.answered_until),
+    );
+    let mut ends: Vec<Timestamp> = signals
         .iter()
         .map(|s| s.at)
         .filter(|at| *at >= first)
@@ -349,13 +369,9 @@ fn decide(
     let verdicts: Vec<PolicyVerdict> = policies
         .policies
         .iter()
-        .map(|policy| policy::evaluate(policy, event.user(), &memory.signals, &ends))
+        .map(|policy| policy::evaluate(policy, event.user(), &signals, &ends))
         .collect();
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
-    let current = memory
-        .incident
-        .as_ref()
-        .filter(|incident| incident.takes_in(first));
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident.clone(),
         (None, true) => opened_by(event, first),
@@ -403,7 +419,7 @@ fn decide(
             .map(|v| v.score)
             .max()
             .unwrap_or(0),
-        signals: counted(&memory.signals, &verdicts),
+        signals: counted(&signals, &verdicts),
         verdicts,
         orders,
         admission: Admission::Admitted,
@@ -422,6 +438,7 @@ fn opened_by(event: &Event, first: Timestamp) -> Incident {
         shadowed: Vec::new(),
         attacker: Vec::new(),
         evaded_at: None,
+        answered_until: None,
         confirmed: false,
     }
 }

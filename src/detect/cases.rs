@@ -1110,9 +1110,9 @@ fn persistence_cases() -> Vec<Case> {
         ),
         fires(
             "device_after_code",
-            "a code, then a device",
+            "a code on a new network, then a device",
             vec![
-                s(by_code(fresh(0, LYON))),
+                s(by_code(fresh(0, MADRID))),
                 audit(30 * MIN, DeviceRegistered, device),
             ],
         ),

@@ -239,6 +239,7 @@ mod tests {
             shadowed: vec![],
             attacker: vec![],
             evaded_at: None,
+            answered_until: None,
             confirmed: false,
         });
         assert!(names(&detection, &memory).is_empty());

@@ -291,6 +291,10 @@ pub struct Incident {
     /// When the containment was last evaded, or another theft began after it.
     #[serde(default)]
     pub evaded_at: Option<Timestamp>,
+    /// Signals from before then were answered, and count for nothing new: the
+    /// revoke was in force when another theft began.
+    #[serde(default)]
+    pub answered_until: Option<Timestamp>,
     /// Whether an earlier round confirmed the user as compromised: that comes
     /// back as a detection.
     #[serde(default)]

@@ -185,3 +185,39 @@ fn our_own_confirmation_comes_back_as_an_echo_before_and_after_an_evasion() {
     let step = Life::known().tell(&echo(0));
     assert_eq!(orders(&step), REVOKE_AND_CONFIRM);
 }
+
+#[test]
+fn what_was_answered_does_not_make_a_later_question_an_act() {
+    // Within the policies' hour of the theft, and after the revoke is in force.
+    let mut life = evicted();
+    let leaked = REVOKED + GRACE + 600;
+    let step = life.tell(&risk(leaked, "leakedCredentials"));
+    let reset = [(ActionKind::ResetPassword, Effect::Ask)];
+    assert_eq!(orders(&step), reset);
+    let counted = &step.decision.as_ref().unwrap().signals;
+    assert_eq!(counted.len(), 1, "{counted:?}");
+    // Our own confirmation of the first theft comes back only now.
+    let step = life.tell(&risk(REVOKED + 30, RiskType::ADMIN_CONFIRMED));
+    assert_eq!((step.signals, step.decision), (vec![], None));
+    // So does a record of the first theft, which is no second one.
+    let step = life.tell(&sign_in(THEFT + 20, THIEF, 1, false));
+    assert!(!step.signals.is_empty());
+    assert_eq!(step.decision, None);
+    // The thief's return is another matter.
+    let step = life.tell(&sign_in(leaked + 60, THIEF, 9, true));
+    assert_eq!(orders(&step), REVOKE_AND_CONFIRM);
+}
+
+#[test]
+fn the_owners_ordinary_return_after_an_eviction_calls_for_nothing() {
+    let mut life = evicted();
+    for (n, minutes) in [6, 30, 90, 300].into_iter().enumerate() {
+        let step = life.tell(&sign_in(REVOKED + minutes * 60, 0, 20 + n as u8, true));
+        assert_eq!((names(&step).len(), step.decision), (0, None), "{minutes}");
+    }
+    // A weak sign of the owner's own is filed, and asks nothing.
+    life.tell(&sign_in(REVOKED + 400 * 60, 0, 30, true));
+    let step = life.tell(&client_changed(REVOKED + 401 * 60, 30));
+    assert!(!step.signals.is_empty());
+    assert_eq!(step.decision, None);
+}
