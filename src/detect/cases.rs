@@ -1110,9 +1110,9 @@ fn persistence_cases() -> Vec<Case> {
         ),
         fires(
             "device_after_code",
-            "a code on a new network, then a device",
+            "a code, then a device",
             vec![
-                s(by_code(fresh(0, MADRID))),
+                s(by_code(fresh(0, LYON))),
                 audit(30 * MIN, DeviceRegistered, device),
             ],
         ),
@@ -1129,7 +1129,7 @@ fn persistence_cases() -> Vec<Case> {
             "a device, then a code",
             vec![
                 audit(0, DeviceRegistered, device),
-                s(by_code(fresh(30 * MIN, MADRID))),
+                s(by_code(fresh(30 * MIN, LYON))),
             ],
         ),
         misses(

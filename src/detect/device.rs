@@ -22,8 +22,8 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
         let same = |f: &&Footprint| f.device == seen.device;
         ground.memory.footprints.iter().filter(same)
     };
-    if seen.traits.has(Traits::PRT) {
-        for footprint in of_device().filter(|footprint| !seen.is_like(footprint)) {
+    if seen.traits.has(Traits::PRT) && !seen.class.is_neutral() {
+        for footprint in of_device().filter(|other| are_apart(seen, other)) {
             for pair in Pair::of(seen, footprint) {
                 let replayed = is_away(&pair, ground)
                     && (is_too_fast(&pair, ground) || is_back(&pair, of_device()));
@@ -34,17 +34,23 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
         }
     }
     // The event is the owner's, who never left.
-    let away = |f: &&Footprint| f.traits.has(Traits::PRT) && f.prefix != seen.prefix;
+    let at = seen.sign_in.at;
+    let soon = |f: &Footprint| at.duration_since(f.last).as_secs() <= BACK_SECONDS;
+    let away =
+        |f: &&Footprint| f.traits.has(Traits::PRT) && soon(f) && f.last <= at && are_apart(seen, f);
     for visit in of_device().filter(away) {
         for home in of_device().filter(|home| home.prefix == seen.prefix) {
             let pair = Pair::between(home, visit);
-            let soon = seen.sign_in.at.duration_since(home.last).as_secs() <= BACK_SECONDS;
-            let between = home.last <= visit.first && visit.last <= seen.sign_in.at;
-            if between && soon && is_away(&pair, ground) {
+            if home.last <= visit.first && soon(home) && is_away(&pair, ground) {
                 raise(signals, replay(&pair, seen));
             }
         }
     }
+}
+
+/// Whether the footprint is on another network that says where its user is.
+fn are_apart(seen: &Seen<'_>, footprint: &Footprint) -> bool {
+    seen.network.asn != footprint.asn && !footprint.class.is_neutral()
 }
 
 fn replay(pair: &Pair<'_>, seen: &Seen<'_>) -> Signal {

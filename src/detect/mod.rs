@@ -237,16 +237,6 @@ impl<'a> Seen<'a> {
             && apps::is_third_party(&self.sign_in.app)
     }
 
-    /// Whether the footprint is the same network, client and device: most are,
-    /// and there is nothing to compare.
-    fn is_like(&self, footprint: &Footprint) -> bool {
-        self.prefix.is_some()
-            && self.prefix == footprint.prefix
-            && self.traits == footprint.traits
-            && self.device == footprint.device
-            && self.agent.client == footprint.client
-    }
-
     fn sighting(&self) -> Sighting {
         Sighting {
             at: self.sign_in.at,

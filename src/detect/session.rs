@@ -19,7 +19,7 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     };
     // Newest first, so that the evidence names the nearest earlier end.
     for footprint in ground.memory.footprints.iter().rev() {
-        if footprint.session.as_ref() == Some(session) && !seen.is_like(footprint) {
+        if !is_same(seen, footprint) && footprint.session.as_ref() == Some(session) {
             for pair in Pair::of(seen, footprint) {
                 judge(session, &pair, ground, signals);
                 protocol::of_session(session, &pair, ground, signals);
@@ -29,6 +29,13 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     if let Some(born) = ground.memory.session(session) {
         resumed(session, born, seen, ground, signals);
     }
+}
+
+/// Whether there is nothing to compare: one address and one client.
+fn is_same(seen: &Seen<'_>, footprint: &Footprint) -> bool {
+    seen.prefix.is_some()
+        && seen.prefix == footprint.prefix
+        && seen.agent.client == footprint.client
 }
 
 fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {

@@ -33,7 +33,7 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     }
     let mut found: Vec<Journey<'_>> = Vec::new();
     for footprint in &ground.memory.footprints {
-        if seen.is_like(footprint) {
+        if is_near(seen, footprint) {
             continue;
         }
         for pair in Pair::of(seen, footprint) {
@@ -54,6 +54,19 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
     for journey in found {
         raise(signals, journey.signal);
     }
+}
+
+/// Whether there is nothing to compare, at a glance: most footprints are of one
+/// place, one network or one device.
+fn is_near(seen: &Seen<'_>, footprint: &Footprint) -> bool {
+    let same_device = seen.device.is_some() && seen.device == footprint.device;
+    let same_city = seen.network.place.city == footprint.place.city
+        && seen.network.place.country == footprint.place.country;
+    footprint.class != NetworkClass::Ordinary
+        || footprint.place.point.is_none()
+        || same_device
+        || same_city
+        || seen.prefix.is_some() && seen.prefix == footprint.prefix
 }
 
 /// Impossible to somewhere and impossible back to the same network: the user
