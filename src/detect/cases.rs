@@ -1110,15 +1110,7 @@ fn persistence_cases() -> Vec<Case> {
         ),
         fires(
             "device_after_code",
-            "a code on a new network, then a device",
-            vec![
-                s(by_code(fresh(0, MADRID))),
-                audit(30 * MIN, DeviceRegistered, device),
-            ],
-        ),
-        misses(
-            "device_after_code",
-            "a code at home, then a device",
+            "a code, then a device",
             vec![
                 s(by_code(fresh(0, PARIS))),
                 audit(30 * MIN, DeviceRegistered, device),

@@ -4,10 +4,8 @@
 //! - `after`: what follows an eviction: proof, evasion, our own echo
 //! - `withdrawal`: evidence that is taken back
 //! - `learning`: what days teach, and what they must not
-//! - `hostile`: records that somebody made to hurt
 
 mod after;
-mod hostile;
 mod learning;
 mod withdrawal;
 

@@ -1,5 +1,7 @@
 //! The guard as the pipeline asks it: by its own clock, and by users.
 
+mod hostile;
+
 use jiff::SignedDuration;
 
 use super::*;
