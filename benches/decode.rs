@@ -155,7 +155,7 @@ fn corpus() -> Vec<Vec<u8>> {
         let mut record = at_home(&staff[n % staff.len()], at);
         // Sign-ins without a user present are five to ten times as many
         // (entra-records.md).
-        if n % 8 != 0 {
+        if !n.is_multiple_of(8) {
             record["category"] = "NonInteractiveUserSignInLogs".into();
             record["properties"]["isInteractive"] = false.into();
         }

@@ -1110,7 +1110,15 @@ fn persistence_cases() -> Vec<Case> {
         ),
         fires(
             "device_after_code",
-            "a code, then a device",
+            "a code redeemed elsewhere, then a device",
+            vec![
+                s(by_code(fresh(0, LYON))),
+                audit(30 * MIN, DeviceRegistered, device),
+            ],
+        ),
+        misses(
+            "device_after_code",
+            "a code at home, then a device",
             vec![
                 s(by_code(fresh(0, PARIS))),
                 audit(30 * MIN, DeviceRegistered, device),
