@@ -66,6 +66,9 @@ pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
     if this.correlation.is_none() || this.code == 0 && seen.traits.has(Traits::MANAGED) {
         return;
     }
+    if this.code == 0 && ground.memory.attempts.is_empty() {
+        return;
+    }
     let window = ground.get(Parameter::InterruptsWindow);
     let near = |attempt: &&Attempt| {
         attempt.correlation == this.correlation
@@ -73,8 +76,7 @@ pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
     };
     let login: Vec<&Attempt> = ground
         .memory
-        .attempts
-        .iter()
+        .sequence()
         .filter(near)
         .chain([this])
         .collect();

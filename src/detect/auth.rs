@@ -101,7 +101,7 @@ fn fatigue(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
         return;
     }
     let window = ground.get(Parameter::FatigueWindow);
-    let attempts = || ground.memory.attempts.iter().chain([this]);
+    let attempts = || ground.memory.sequence().chain([this]);
     for success in attempts().filter(|attempt| attempt.code == 0) {
         let before = |attempt: &&Attempt| {
             let apart = success.at.duration_since(attempt.at).as_secs();

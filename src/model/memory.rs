@@ -36,7 +36,7 @@ pub mod limits {
     /// How long an unused session is remembered, in days: a browser's session
     /// token may live 90 days.
     pub const SESSION_DAYS: i64 = 90;
-    /// Interrupted, denied and interactive sign-ins kept, the newest.
+    /// Interrupted sign-ins kept, the newest; and logins as many.
     pub const ATTEMPTS_MAX: usize = 32;
     /// Changes of the directory kept, the newest.
     pub const CHANGES_MAX: usize = 16;
@@ -235,10 +235,6 @@ pub struct Change {
     pub opens_mail: bool,
 }
 
-/// A record that was judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Judged(u64, i64, i64);
-
 /// A sign-in that a risk speaks of, as far as it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
@@ -335,18 +331,26 @@ pub struct UserMemory {
     /// How the sessions in use began, by `last`, ascending.
     #[serde(default)]
     pub sessions: Vec<SessionMemory>,
-    /// Sign-ins whose place in a sequence matters, by `at`, ascending.
+    /// Interrupted, denied and blocked sign-ins, by `at`, ascending: of most
+    /// users there are none, and then nothing of a sequence need be looked at.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// Successes with the user present, by `at`, ascending.
+    #[serde(default)]
+    pub logins: Vec<Attempt>,
     /// Changes of the directory, by `at`, ascending.
     #[serde(default)]
     pub changes: Vec<Change>,
     /// Detections of Identity Protection that somebody settled, by hash.
     #[serde(default)]
     settled: Vec<u64>,
-    /// Records already judged: hash of the id, event time in seconds, outcome.
+    /// Records already judged, by hash. Apart from their times, because every
+    /// event looks through all of them.
     #[serde(default)]
-    judged: Vec<Judged>,
+    judged: Vec<u64>,
+    /// Event time in seconds and outcome of each.
+    #[serde(default)]
+    outcomes: Vec<(i64, i64)>,
 }
 
 impl UserMemory {
@@ -354,29 +358,26 @@ impl UserMemory {
     /// bound is not recognised here; it then changes nothing because memory
     /// is a set.
     pub fn has_judged(&self, record: &RecordId) -> bool {
-        let hash = hash_of(record.as_str());
-        self.judged.iter().any(|judged| judged.0 == hash)
+        self.judged.contains(&hash_of(record.as_str()))
     }
 
     /// The sign-in of that id, if it is remembered.
     pub fn join(&self, record: &RecordId) -> Option<Joined> {
         let hash = hash_of(record.as_str());
-        let judged = self.judged.iter().find(|judged| judged.0 == hash)?;
-        Some(Joined {
-            second: judged.1,
-            code: judged.2,
-        })
+        let place = self.judged.iter().position(|judged| *judged == hash)?;
+        let (second, code) = *self.outcomes.get(place)?;
+        Some(Joined { second, code })
     }
 
     /// Marks a record as judged; `code` is a sign-in's outcome.
     pub fn mark_judged(&mut self, record: &RecordId, at: Timestamp, code: i64) {
-        self.judged
-            .push(Judged(hash_of(record.as_str()), at.as_second(), code));
+        self.judged.push(hash_of(record.as_str()));
+        self.outcomes.push((at.as_second(), code));
         if self.judged.len() > limits::JUDGED_MAX {
-            let oldest =
-                (0..self.judged.len()).min_by_key(|&i| (self.judged[i].1, self.judged[i].0));
-            if let Some(oldest) = oldest {
+            let age = |&i: &usize| (self.outcomes[i].0, self.judged[i]);
+            if let Some(oldest) = (0..self.judged.len()).min_by_key(age) {
                 self.judged.swap_remove(oldest);
+                self.outcomes.swap_remove(oldest);
             }
         }
     }
@@ -424,17 +425,24 @@ impl UserMemory {
 
     /// Takes in a sign-in whose place in a sequence matters.
     pub fn remember_attempt(&mut self, new: Attempt) {
-        if self.attempts.iter().any(|known| known.record == new.record) {
-            return;
-        }
-        let at = self
-            .attempts
-            .partition_point(|known| (known.at, &known.record) < (new.at, &new.record));
-        self.attempts.insert(at, new);
-        let excess = self.attempts.len().saturating_sub(limits::ATTEMPTS_MAX);
-        let horizon = self.attempts.last().map(|newest| horizon_before(newest.at));
-        let expired = self.attempts.partition_point(|a| Some(a.at) < horizon);
-        self.attempts.drain(..expired.max(excess));
+        let list = if new.code == 0 {
+            &mut self.logins
+        } else {
+            &mut self.attempts
+        };
+        let key = |attempt: &Attempt| (attempt.at, attempt.record.clone());
+        let place = list.binary_search_by_key(&key(&new), key);
+        let Err(place) = place else { return };
+        list.insert(place, new);
+        let excess = list.len().saturating_sub(limits::ATTEMPTS_MAX);
+        let horizon = list.last().map(|newest| horizon_before(newest.at));
+        let expired = list.partition_point(|a| Some(a.at) < horizon);
+        list.drain(..expired.max(excess));
+    }
+
+    /// Everything whose place in a sequence matters, failures first.
+    pub fn sequence(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().chain(&self.logins)
     }
 
     /// Takes in a change of the directory.
