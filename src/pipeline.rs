@@ -34,9 +34,10 @@ use crate::telemetry::Metrics;
 /// Messages judged and committed together at most. A message holds up to
 /// some hundred records, so a batch is a few megabytes at worst.
 const BATCH_MESSAGES_MAX: usize = 256;
-/// Users whose memory is kept in RAM. At the memory bounds of `model::limits`
-/// a user takes 1–10 KiB, typically 2.
-const CACHED_USERS_MAX: usize = 20_000;
+/// Users whose memory is kept in RAM; others are read from the store when they
+/// come. At the bounds of `model::limits` a user who is known takes some 50 KiB,
+/// so all of them stay under half a gigabyte.
+const CACHED_USERS_MAX: usize = 10_000;
 /// The pause between attempts at a commit that fails.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How often an idle pipeline says that it lives.
