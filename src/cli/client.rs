@@ -101,7 +101,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn memory(&self, user: &str) -> Result<KnownUser, ClientError> {
-        self.ask(Method::GET, &format!("/v1/memory/{}", segment(user)))
+        self.ask(Method::GET, &format!("/v1/memory/{}", encoded(user)))
             .await
     }
 
@@ -267,6 +267,17 @@ impl fmt::Display for Owners<'_> {
     }
 }
 
+/// Any text as one segment of a path: principal names have an `@` in them, and
+/// those of guests a `#`.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
 /// A prefix as a path segment: what is no hex digit or dash cannot name a case
 /// and is left out of the URL's grammar.
 fn segment(prefix: &str) -> String {
@@ -288,6 +299,14 @@ mod tests {
     use tokio::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn a_principal_name_is_one_segment_of_a_path() {
+        let guest = "ana_fabrikam.example#EXT#@contoso.example";
+        let expected = "ana%5Ffabrikam%2Eexample%23EXT%23%40contoso%2Eexample";
+        assert_eq!(encoded(guest), expected);
+        assert_eq!(encoded("é/.."), "%C3%A9%2F%2E%2E");
+    }
 
     /// What a client says when a daemon answers so, and promises `promised`
     /// bytes of a body.

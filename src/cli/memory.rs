@@ -51,7 +51,7 @@ fn show(out: &mut dyn Write, known: &KnownUser, now: Timestamp) -> io::Result<()
     let habits = &memory.habits;
     writeln!(
         out,
-        "Active on {} of the last 64 days; {} days of an incident, which teach nothing",
+        "Active on {} of the last 64 days; days of an incident, which teach nothing: {}",
         habits.active().len(),
         habits.tainted().len()
     )?;
@@ -219,7 +219,7 @@ mod tests {
         show(&mut text, &known, now).unwrap();
         insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
         User ana@contoso.example  ana
-        Active on 2 of the last 64 days; 0 days of an incident, which teach nothing
+        Active on 2 of the last 64 days; days of an incident, which teach nothing: 0
 
         Usual (days of use, the last one)
           network AS3215                                2  today

@@ -61,6 +61,10 @@ async fn a_case_says_why_and_how_fast() {
         let seconds = action.event_to_acknowledged_seconds.unwrap();
         assert!((0.0..30.0).contains(&seconds), "{seconds}");
     }
+    // What it was judged against can be asked for, by name in any case.
+    let name = victim.principal_name.to_uppercase();
+    let known = house.client.memory(&name).await.unwrap();
+    assert_eq!(known.user.as_str(), victim.id);
     // Every stage of the response is measured.
     let metrics = house.metrics().await;
     for stage in [
