@@ -57,6 +57,12 @@ def sign_in(shape, user, at, session, address, asn, place, interactive):
         sessionId=session,
         isInteractive=interactive,
         status={"errorCode": 0},
+        # At home on the managed laptop; the thief has none.
+        deviceDetail={
+            "deviceId": f"laptop-{user['id']}" if interactive else "",
+            "isCompliant": interactive,
+            "isManaged": interactive,
+        },
         location={
             "city": city,
             "countryOrRegion": country,
