@@ -195,6 +195,8 @@ struct Seen<'a> {
     class: NetworkClass,
     agent: Agent,
     device: Option<u64>,
+    /// The session, by a hash of its id.
+    session_hash: Option<u64>,
     traits: Traits,
     /// What is kept of it where its place in a sequence matters.
     attempt: Option<Attempt>,
@@ -222,6 +224,7 @@ impl<'a> Seen<'a> {
             network,
             agent,
             device: sign_in.device.id.as_deref().map(hash_of),
+            session_hash: sign_in.session.as_ref().map(|id| hash_of(id.as_str())),
             traits: traits_of(sign_in, agent),
         };
         seen.attempt = auth::attempt(&seen);
@@ -286,9 +289,8 @@ impl<'a> Seen<'a> {
     }
 
     fn session(&self) -> Option<SessionMemory> {
-        let id = self.sign_in.session.as_ref()?;
         Some(SessionMemory {
-            id: hash_of(id.as_str()),
+            id: self.session_hash?,
             born: self.sign_in.at.as_second(),
             last: self.sign_in.at.as_second(),
             asn: self.network.asn,
@@ -302,7 +304,7 @@ impl<'a> Seen<'a> {
     /// What may become usual. Tor never does, and neutral networks say nothing
     /// of their user.
     fn habits(&self) -> Vec<Habit> {
-        let mut habits = Vec::with_capacity(4);
+        let mut habits = Vec::with_capacity(8);
         let elsewhere = self.class.is_neutral() || self.class == NetworkClass::Tor;
         if !elsewhere {
             habits.extend(self.network.asn.map(Habit::Asn));

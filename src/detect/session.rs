@@ -26,7 +26,8 @@ pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Sig
             }
         }
     }
-    if let Some(born) = ground.memory.session(session) {
+    let known = |hash| ground.memory.session_of(hash);
+    if let Some(born) = seen.session_hash.and_then(known) {
         resumed(session, born, seen, ground, signals);
     }
 }

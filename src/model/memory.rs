@@ -384,7 +384,11 @@ impl UserMemory {
 
     /// How the session began, if it is remembered.
     pub fn session(&self, id: &SessionId) -> Option<&SessionMemory> {
-        let hash = hash_of(id.as_str());
+        self.session_of(hash_of(id.as_str()))
+    }
+
+    /// The same, by the hash of the id.
+    pub fn session_of(&self, hash: u64) -> Option<&SessionMemory> {
         self.sessions.iter().rev().find(|known| known.id == hash)
     }
 
