@@ -86,7 +86,9 @@ fn judged(corpus: &[Vec<u8>]) -> f64 {
     let mut judge = |body: &[u8], memories: &mut HashMap<UserId, UserMemory>| {
         let mut signals = 0;
         for (_, event) in entra::decode(body).events {
-            let memory = memories.entry(event.user().id.clone()).or_default();
+            let Some(memory) = memories.get_mut(&event.user().id) else {
+                panic!("a user without a history");
+            };
             let step = engine::step(memory, &mut around, &event, &given);
             assert!(!step.duplicate, "a record came twice");
             signals += step.signals.len();
@@ -94,6 +96,9 @@ fn judged(corpus: &[Vec<u8>]) -> f64 {
         around.settle();
         signals
     };
+    for person in scenario::staff() {
+        known.insert(UserId::new(person.id), UserMemory::default());
+    }
     for body in history() {
         judge(&body, &mut known);
     }

@@ -27,7 +27,9 @@ pub(super) fn is_device_code(sign_in: &SignIn) -> bool {
 fn is_password_alone(sign_in: &SignIn) -> bool {
     let by_protocol = sign_in.protocol == Protocol::Ropc;
     let agent = sign_in.user_agent.as_deref().unwrap_or_default();
-    let by_client = agent.contains(ROPC_AGENT) || sign_in.client_app.legacy();
+    // No browser says so: of most agents nothing need be searched.
+    let by_agent = !agent.starts_with("Mozilla/") && agent.contains(ROPC_AGENT);
+    let by_client = by_agent || sign_in.client_app.legacy();
     (by_protocol || by_client) && sign_in.requirement != Requirement::MultiFactor
 }
 
