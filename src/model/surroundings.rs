@@ -295,6 +295,10 @@ impl Surroundings {
 
     /// What changed was not written: as if it had not been.
     pub fn roll_back(&mut self) {
+        // The common case, with every batch: what was counted stays counted.
+        if self.before.is_empty() {
+            return;
+        }
         for (thing, before) in std::mem::take(&mut self.before) {
             match before {
                 Some(entry) => self.entries.insert(thing, entry),
