@@ -233,11 +233,20 @@ fn another_theft(
     }
     let since = unanswered(&memory.signals, Some(in_force));
     let ends: Vec<Timestamp> = since.iter().map(|signal| signal.at).collect();
-    let calls = given.policies.policies.iter().any(|policy| {
-        let verdict = policy::evaluate(policy, event.user(), &since, &ends);
+    calls_for_something(given.policies, event, &since, &ends).then_some(in_force)
+}
+
+/// Whether a policy asks or acts, in any window that ends with one of `ends`.
+fn calls_for_something(
+    policies: &PolicySet,
+    event: &Event,
+    signals: &[Signal],
+    ends: &[Timestamp],
+) -> bool {
+    policies.policies.iter().any(|policy| {
+        let verdict = policy::evaluate(policy, event.user(), signals, ends);
         verdict.effect > Some(Effect::Shadow)
-    });
-    calls.then_some(in_force)
+    })
 }
 
 /// The signals that still count: those since then.
@@ -262,7 +271,7 @@ fn begin_again(
     answered: Option<Timestamp>,
 ) {
     if let Some(incident) = &mut memory.incident
-        && (incident.evaded_at.is_none() || revoked_at > incident.evaded_at)
+        && revoked_at > incident.evaded_at
     {
         incident.evaded_at = Some(event.at());
         incident.confirmed |=
@@ -303,17 +312,14 @@ fn withdraw(
     let hollow = detect::no_longer_agreed(memory, &policies.parameters);
     memory.withdraw(|signal| hollow.iter().any(|known| known.same_as(signal)));
     let incident = memory.incident.as_ref()?;
-    let ends: Vec<Timestamp> = memory
-        .signals
+    // What an earlier round answered speaks for nothing that is asked now.
+    let signals = unanswered(&memory.signals, incident.answered_until);
+    let ends: Vec<Timestamp> = signals
         .iter()
         .map(|signal| signal.at)
         .filter(|at| (incident.first..=incident.last).contains(at))
         .collect();
-    let still = policies.policies.iter().any(|policy| {
-        let verdict = policy::evaluate(policy, event.user(), &memory.signals, &ends);
-        verdict.effect > Some(Effect::Shadow)
-    });
-    if still {
+    if calls_for_something(policies, event, &signals, &ends) {
         return None;
     }
     let incident = memory.incident.as_mut()?;
@@ -381,7 +387,7 @@ fn decide(
     };
     // Weak signals are filed under an incident and do not keep it open: it
     // would reach from day to day, and teach nothing for ever.
-    if reached || current.is_none() {
+    if reached {
         incident.first = incident.first.min(first);
         incident.last = incident.last.max(last);
     }

@@ -212,3 +212,21 @@ fn two_detections_that_agree_do_so_no_more_once_one_is_settled() {
         assert!(step.withdrawn.is_some(), "{settled}: {left:?}");
     }
 }
+
+#[test]
+fn what_an_earlier_round_answered_does_not_keep_a_later_question_open() {
+    let mut life = Life::known();
+    life.tell(&sign_in(0, 0, 1, true));
+    assert!(!orders(&life.tell(&sign_in(1_800, 3, 1, false))).is_empty());
+    life.revoked_at = Some(at(1_860));
+    let hours = 4 * 3_600;
+    let noticed = risk(hours, "attackerinTheMiddle");
+    assert!(
+        orders(&life.tell(&noticed))
+            .iter()
+            .all(|(_, effect)| *effect == Effect::Ask)
+    );
+    let case = life.incident().case;
+    let step = life.tell(&updated(&noticed, RiskState::Dismissed));
+    assert_eq!(step.withdrawn, Some(case));
+}
