@@ -5,12 +5,9 @@ use jiff::Timestamp;
 
 use super::intel::Intel;
 use crate::model::{
-    CountryCode, Habit, NetworkClass, Parameter, Parameters, Sighting, Surroundings, Thing,
-    UserMemory,
+    CountryCode, Habit, LATENESS_SECONDS, NetworkClass, Parameter, Parameters, Sighting,
+    Surroundings, Thing, UserMemory,
 };
-
-/// How long ago the user must have been at an address for it to be theirs.
-const KNOWN_ADDRESS_SECONDS: i64 = 2 * 3600;
 
 /// Everything known before the event.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +42,12 @@ impl Ground<'_> {
         self.memory.habits.is_learned(at, self.parameters)
     }
 
-    /// Whether the user was at that very address before. Records may be an hour
-    /// late, so only what is older than two counts, as with habits.
+    /// Whether the user was at that very address before, and not only since a
+    /// record may be late.
     pub(super) fn was_at(&self, sighting: &Sighting) -> bool {
         self.memory.footprints.iter().any(|footprint| {
             footprint.prefix == sighting.prefix
-                && sighting.at.duration_since(footprint.first).as_secs() >= KNOWN_ADDRESS_SECONDS
+                && sighting.at.duration_since(footprint.first).as_secs() >= LATENESS_SECONDS
         })
     }
 

@@ -19,8 +19,9 @@ use super::{CountryCode, Parameter, Parameters};
 pub const HABITS_MAX: usize = 64;
 /// How long after its end a day still takes in late records, in seconds: the
 /// hour that records may be late (entra-records.md, latency), twice.
-const LATENESS_SECONDS: i64 = 2 * 3600;
-const DAY_SECONDS: i64 = 24 * 3600;
+pub const LATENESS_SECONDS: i64 = 2 * 3600;
+/// A day, in seconds.
+pub(super) const DAY_SECONDS: i64 = 24 * 3600;
 
 /// A set of days within 64 days of its latest: bit 0 is the latest day, bit n
 /// the day n before it.

@@ -30,7 +30,7 @@ pub use event::{
     Prefix, Protocol, Requirement, RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser,
     SignIn, Target, TokenProtection, TransferMethod, UserRef,
 };
-pub use habits::{Days, HABITS_MAX, Habit, Habits, day_of};
+pub use habits::{Days, HABITS_MAX, Habit, Habits, LATENESS_SECONDS, day_of};
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
 pub use memory::{
     Attempt, Change, Footprint, Incident, Joined, NetworkClass, SessionMemory, Traits, UserMemory,

@@ -10,13 +10,13 @@
 //! [`Surroundings::roll_back`] undoes it where the commit failed.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::habits::{day_of, last_full_day};
+use super::habits::{DAY_SECONDS, day_of, last_full_day};
+use super::memory;
 use super::{CountryCode, Parameter, Parameters, Prefix, UserId};
 
 /// Users remembered of a thing that is common, the most lately seen.
@@ -125,21 +125,16 @@ impl Surroundings {
 
     /// Takes in that a user used the thing.
     pub fn used(&mut self, thing: Thing, user: &UserId, at: Timestamp) {
-        self.touch(thing, |entry| {
-            saw(&mut entry.good, user, at, COMMON_USERS_MAX)
-        });
+        self.saw(thing, |entry| &mut entry.good, user, at);
     }
 
     /// Takes in that a sign-in failed; `disabled` where the account is.
     pub fn failed(&mut self, address: IpAddr, user: &UserId, at: Timestamp, disabled: bool) {
-        self.touch(Thing::address(address), |entry| {
-            let list = if disabled {
-                &mut entry.disabled
-            } else {
-                &mut entry.failed
-            };
-            saw(list, user, at, ADDRESS_USERS_MAX)
-        });
+        let list: fn(&mut Entry) -> &mut Vec<Seen> = match disabled {
+            true => |entry| &mut entry.disabled,
+            false => |entry| &mut entry.failed,
+        };
+        self.saw(Thing::address(address), list, user, at);
     }
 
     /// Takes in that a user signed in. Of an address from which nothing ever
@@ -147,9 +142,7 @@ impl Surroundings {
     pub fn signed_in(&mut self, address: IpAddr, user: &UserId, at: Timestamp) {
         let thing = Thing::address(address);
         if self.addresses > 0 && self.entries.contains_key(&thing) {
-            self.touch(thing, |entry| {
-                saw(&mut entry.good, user, at, ADDRESS_USERS_MAX)
-            });
+            self.saw(thing, |entry| &mut entry.good, user, at);
         }
     }
 
@@ -240,18 +233,34 @@ impl Surroundings {
         self.entries.get(&Thing::address(address))
     }
 
-    fn touch(&mut self, thing: Thing, change: impl FnOnce(&mut Entry) -> bool) {
-        let known = self.entries.get(&thing);
-        let mut entry = known.cloned().unwrap_or_default();
-        if !change(&mut entry) {
-            return;
+    /// Takes a user into one of a thing's lists. Most sign-ins say nothing new,
+    /// and then nothing is copied.
+    fn saw(
+        &mut self,
+        thing: Thing,
+        list: fn(&mut Entry) -> &mut Vec<Seen>,
+        user: &UserId,
+        at: Timestamp,
+    ) {
+        let terms = Terms::of(&thing);
+        let user = hash_of(user);
+        let at = at.as_second();
+        match self.entries.get_mut(&thing) {
+            Some(entry) => {
+                if !terms.are_news(list(entry), user, at) {
+                    return;
+                }
+                let before = self.before.entry(thing);
+                before.or_insert_with(|| Some(entry.clone()));
+                terms.take_in(list(entry), user, at);
+            }
+            None => {
+                self.make_room(&thing);
+                self.addresses += usize::from(is_address(&thing));
+                self.before.entry(thing).or_insert(None);
+                terms.take_in(list(self.entries.entry(thing).or_default()), user, at);
+            }
         }
-        if known.is_none() {
-            self.make_room(&thing);
-            self.addresses += usize::from(is_address(&thing));
-        }
-        let before = self.entries.insert(thing, entry);
-        self.before.entry(thing).or_insert(before);
     }
 
     /// Where the table is full, the least lately used go.
@@ -331,39 +340,58 @@ fn second(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(Timestamp::MIN)
 }
 
-/// Takes in that a user was seen; returns whether that changes anything. Times
-/// of common things are kept by the day, so that most sign-ins write nothing.
-fn saw(list: &mut Vec<Seen>, user: &UserId, at: Timestamp, max: usize) -> bool {
-    let (hash, at) = (hash_of(user), at.as_second());
-    if let Some(seen) = list.iter_mut().find(|seen| seen.0 == hash) {
-        let day = |second: i64| second.div_euclid(24 * 3600);
-        let by_day = max == COMMON_USERS_MAX;
-        let known = (seen.1..=seen.2).contains(&at);
-        if known || by_day && (day(seen.1)..=day(seen.2)).contains(&day(at)) {
-            return false;
-        }
-        seen.1 = seen.1.min(at);
-        seen.2 = seen.2.max(at);
-        return true;
-    }
-    if list.len() == max {
-        let oldest = (0..list.len()).min_by_key(|&i| (list[i].2, list[i].0));
-        match oldest {
-            Some(oldest) if list[oldest].2 < at => {
-                list.swap_remove(oldest);
-            }
-            _ => return false,
-        }
-    }
-    list.push(Seen(hash, at, at));
-    true
+/// How finely, and of how many users, a list is kept.
+struct Terms {
+    users_max: usize,
+    /// Times closer than this say the same.
+    grain_seconds: i64,
 }
 
+impl Terms {
+    /// Of common things only the day matters, so that most sign-ins write
+    /// nothing.
+    fn of(thing: &Thing) -> Self {
+        if is_address(thing) {
+            Self {
+                users_max: ADDRESS_USERS_MAX,
+                grain_seconds: 1,
+            }
+        } else {
+            Self {
+                users_max: COMMON_USERS_MAX,
+                grain_seconds: DAY_SECONDS,
+            }
+        }
+    }
+
+    /// Whether a user at that time changes the list.
+    fn are_news(&self, list: &[Seen], user: u32, at: i64) -> bool {
+        let grain = |second: i64| second.div_euclid(self.grain_seconds);
+        match list.iter().find(|seen| seen.0 == user) {
+            Some(seen) => !(grain(seen.1)..=grain(seen.2)).contains(&grain(at)),
+            None if list.len() < self.users_max => true,
+            None => list.iter().any(|seen| seen.2 < at),
+        }
+    }
+
+    /// Takes in what [`Self::are_news`] said is news.
+    fn take_in(&self, list: &mut Vec<Seen>, user: u32, at: i64) {
+        if let Some(seen) = list.iter_mut().find(|seen| seen.0 == user) {
+            seen.1 = seen.1.min(at);
+            seen.2 = seen.2.max(at);
+            return;
+        }
+        let oldest = (0..list.len()).min_by_key(|&i| (list[i].2, list[i].0));
+        if let (true, Some(oldest)) = (list.len() >= self.users_max, oldest) {
+            list.swap_remove(oldest);
+        }
+        list.push(Seen(user, at, at));
+    }
+}
+
+/// The lower half of a user's hash is as good as the whole.
 fn hash_of(user: &UserId) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    user.as_str().hash(&mut hasher);
-    // The lower half is as good as the whole.
-    (hasher.finish() & u64::from(u32::MAX)) as u32
+    (memory::hash_of(user.as_str()) & u64::from(u32::MAX)) as u32
 }
 
 #[cfg(test)]
