@@ -6,9 +6,7 @@
 //! its user agent; what they cannot hide is where they stand.
 
 use super::{Ground, Seen, apps, catalogue, raise};
-use crate::model::{
-    Attempt, Browser, Evidence, Habit, NetworkClass, Parameter, Signal, SignalName, Traits, hash_of,
-};
+use crate::model::{Attempt, Browser, Habit, NetworkClass, Parameter, Signal, Traits, hash_of};
 
 /// Strong authentication is required; "keep me signed in?" (signals.md, #14).
 const STRONG_AUTHENTICATION: i64 = 50074;
@@ -88,22 +86,8 @@ pub(super) fn relayed(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Si
     if !interrupted || !ground.is_new_network(&success.sighting) {
         return;
     }
-    let spec = &catalogue::LOGIN_RELAYED;
-    raise(
-        signals,
-        Signal {
-            name: SignalName::new(spec.name),
-            family: spec.family,
-            at: success.at,
-            record: success.record.clone(),
-            evidence: Evidence::Method {
-                what: "a login with the interrupts of a relayed one (50074, 50140)".into(),
-                app: None,
-                resource: None,
-                sighting: success.sighting.clone(),
-            },
-        },
-    );
+    let what = "a login with the interrupts of a relayed one (50074, 50140)";
+    raise(signals, catalogue::LOGIN_RELAYED.of_login(success, what));
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 
 use super::{Ground, Seen, catalogue, client, raise};
 use crate::model::{
-    Attempt, ConditionalAccess, Evidence, IncomingToken, NetworkClass, Parameter, Signal,
-    SignalName, Traits, hash_of,
+    Attempt, ConditionalAccess, IncomingToken, NetworkClass, Parameter, Signal, Traits, hash_of,
 };
 
 /// Outcomes whose place in a sequence matters: strong authentication is asked
@@ -121,23 +120,8 @@ fn fatigue(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
         if !ours || count < ground.get(Parameter::FatigueDenials) {
             continue;
         }
-        let spec = &catalogue::MFA_FATIGUE;
-        raise(
-            signals,
-            Signal {
-                name: SignalName::new(spec.name),
-                family: spec.family,
-                at: success.at,
-                record: success.record.clone(),
-                evidence: Evidence::Method {
-                    what: format!("the second factor was denied {count} times, then granted")
-                        .into(),
-                    app: None,
-                    resource: None,
-                    sighting: success.sighting.clone(),
-                },
-            },
-        );
+        let what = format!("the second factor was denied {count} times, then granted");
+        raise(signals, catalogue::MFA_FATIGUE.of_login(success, &what));
     }
 }
 

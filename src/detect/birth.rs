@@ -6,10 +6,7 @@
 //! before the thief's or after it.
 
 use super::{Ground, Seen, catalogue, raise};
-use crate::model::{
-    Client, Evidence, Footprint, Habit, NetworkClass, Parameter, Sighting, Signal, SignalName,
-    Traits,
-};
+use crate::model::{Client, Evidence, Footprint, Habit, NetworkClass, Parameter, Signal, Traits};
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     if seen.traits.has(Traits::MANAGED) {
@@ -55,7 +52,7 @@ fn born(birth: &Footprint, this: &Footprint, ground: &Ground<'_>, signals: &mut 
         .min_by_key(|(gap, other)| (*gap, other.first));
     let Some((_, owner)) = owner else { return };
     let at = birth.last;
-    let (from, to) = (sighting(owner, owner.last), sighting(birth, at));
+    let (from, to) = (owner.sighting(owner.last), birth.sighting(at));
     // A phone changes its address all day on its carrier's network.
     let phone = birth.client.is_some_and(Client::is_mobile);
     let spec = if !ground.is_learned(at) {
@@ -67,21 +64,13 @@ fn born(birth: &Footprint, this: &Footprint, ground: &Ground<'_>, signals: &mut 
     } else {
         return;
     };
-    raise(
-        signals,
-        Signal {
-            name: SignalName::new(spec.name),
-            family: spec.family,
-            at,
-            record: birth.last_record.clone(),
-            evidence: Evidence::Moved {
-                what: "a session began unmanaged while the user worked elsewhere".into(),
-                session: birth.session.clone(),
-                from,
-                to,
-            },
-        },
-    );
+    let evidence = Evidence::Moved {
+        what: "a session began unmanaged while the user worked elsewhere".into(),
+        session: birth.session.clone(),
+        from,
+        to,
+    };
+    raise(signals, spec.raised(at, &birth.last_record, evidence));
 }
 
 /// Whether the device is the user's, or the address was theirs before.
@@ -89,7 +78,7 @@ fn is_known(birth: &Footprint, ground: &Ground<'_>) -> bool {
     let device = birth
         .device
         .is_some_and(|device| ground.is_habit(Habit::Device(device), birth.first));
-    device || ground.was_at(&sighting(birth, birth.first))
+    device || ground.was_at(&birth.sighting(birth.first))
 }
 
 /// How far apart in seconds the two are, if within the window.
@@ -102,16 +91,6 @@ fn gap(a: &Footprint, b: &Footprint, window: i64) -> Option<i64> {
         return Some(0);
     };
     Some(apart.as_secs()).filter(|seconds| *seconds <= window)
-}
-
-fn sighting(footprint: &Footprint, at: jiff::Timestamp) -> Sighting {
-    Sighting {
-        at,
-        place: footprint.place.clone(),
-        asn: footprint.asn,
-        prefix: footprint.prefix,
-        class: footprint.class,
-    }
 }
 
 /// A user who only ever worked on managed devices does not any more, or one who

@@ -4,7 +4,9 @@
 //! Weights and definitions follow the public rule sets as collected in
 //! docs/signals.md; the numbers (#1–#40) are the rows of that list.
 
-use crate::model::Family;
+use jiff::Timestamp;
+
+use crate::model::{Attempt, Evidence, Family, RecordId, Signal, SignalName};
 
 /// What is known of a signal before it is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,30 @@ pub struct SignalSpec {
     pub summary: &'static str,
     /// The row of the list of signals it comes from; `own` where there is none.
     pub row: &'static str,
+}
+
+impl SignalSpec {
+    /// Raises it, dated by what it is about.
+    pub(super) fn raised(&self, at: Timestamp, record: &RecordId, evidence: Evidence) -> Signal {
+        Signal {
+            name: SignalName::new(self.name),
+            family: self.family,
+            at,
+            record: record.clone(),
+            evidence,
+        }
+    }
+
+    /// Raises it about a login of several records.
+    pub(super) fn of_login(&self, success: &Attempt, what: &str) -> Signal {
+        let evidence = Evidence::Method {
+            what: what.into(),
+            app: None,
+            resource: None,
+            sighting: success.sighting.clone(),
+        };
+        self.raised(success.at, &success.record, evidence)
+    }
 }
 
 const fn signal(
@@ -143,7 +169,7 @@ pub(super) const PRT_REPLAY: SignalSpec = signal(
     Family::Session,
     "T1550.001",
     70,
-    "A primary refresh token used on another network, faster than a car",
+    "A primary refresh token in two places: its device cannot be on both networks",
 );
 pub(super) const TOKEN_UNBOUND: SignalSpec = signal(
     "#7",

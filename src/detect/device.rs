@@ -6,7 +6,7 @@
 //! network and at home at once, nor get there faster than an airliner.
 
 use super::{Ground, Pair, Seen, catalogue, raise, travel};
-use crate::model::{Evidence, Footprint, NetworkClass, Parameter, Signal, Traits};
+use crate::model::{Footprint, NetworkClass, Parameter, Signal, Traits};
 
 /// Nearer than this a speed says nothing, in km.
 const DISTANCE_KM_MIN: f64 = 100.0;
@@ -54,12 +54,8 @@ fn are_apart(seen: &Seen<'_>, footprint: &Footprint) -> bool {
 }
 
 fn replay(pair: &Pair<'_>, seen: &Seen<'_>) -> Signal {
-    let evidence = Evidence::Moved {
-        what: "a primary refresh token used in two places".into(),
-        session: seen.sign_in.session.clone(),
-        from: pair.earlier.sighting.clone(),
-        to: pair.later.sighting.clone(),
-    };
+    let session = seen.sign_in.session.as_ref();
+    let evidence = pair.moved("a primary refresh token used in two places", session);
     pair.signal(&catalogue::PRT_REPLAY, evidence)
 }
 

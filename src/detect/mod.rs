@@ -42,8 +42,8 @@ use self::intel::Intel;
 use self::pair::{End, Pair};
 use crate::model::{
     Attempt, Change, Event, Evidence, Footprint, Habit, IncomingToken, Network, NetworkClass,
-    Parameters, Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, SignalName, System,
-    TokenProtection, Traits, UserMemory, hash_of,
+    Parameters, Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, System, TokenProtection,
+    Traits, UserMemory, hash_of,
 };
 
 /// An event with what the lists know of where it came from: what every
@@ -251,13 +251,7 @@ impl<'a> Seen<'a> {
     }
 
     fn signal(&self, spec: &SignalSpec, evidence: Evidence) -> Signal {
-        Signal {
-            name: SignalName::new(spec.name),
-            family: spec.family,
-            at: self.sign_in.at,
-            record: self.sign_in.record.clone(),
-            evidence,
-        }
+        spec.raised(self.sign_in.at, &self.sign_in.record, evidence)
     }
 
     /// A signal about how the sign-in was made.

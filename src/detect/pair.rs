@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{Seen, SignalSpec};
-use crate::model::{Client, Evidence, Footprint, RecordId, Sighting, Signal, SignalName, Traits};
+use crate::model::{Client, Evidence, Footprint, RecordId, SessionId, Sighting, Signal, Traits};
 
 /// A remembered footprint and the event, put in the order of event time.
 pub(super) struct Pair<'a> {
@@ -37,13 +37,7 @@ impl End {
 
     pub(super) fn of_footprint(footprint: &Footprint, at: Timestamp) -> Self {
         Self {
-            sighting: Sighting {
-                at,
-                place: footprint.place.clone(),
-                asn: footprint.asn,
-                prefix: footprint.prefix,
-                class: footprint.class,
-            },
+            sighting: footprint.sighting(at),
             client: footprint.client,
             interactive: footprint.interactive,
             device: footprint.device,
@@ -112,12 +106,16 @@ impl<'a> Pair<'a> {
     }
 
     pub(super) fn signal(&self, spec: &SignalSpec, evidence: Evidence) -> Signal {
-        Signal {
-            name: SignalName::new(spec.name),
-            family: spec.family,
-            at: self.later.sighting.at,
-            record: self.record.clone(),
-            evidence,
+        spec.raised(self.later.sighting.at, self.record, evidence)
+    }
+
+    /// What became of a session, or of a device, from the one end to the other.
+    pub(super) fn moved(&self, what: &str, session: Option<&SessionId>) -> Evidence {
+        Evidence::Moved {
+            what: what.into(),
+            session: session.cloned(),
+            from: self.earlier.sighting.clone(),
+            to: self.later.sighting.clone(),
         }
     }
 

@@ -6,13 +6,11 @@
 //! change alone is ordinary life; one beside a sign-in from a network that is
 //! new to the user is not.
 
-use jiff::Timestamp;
-
 use super::{Ground, Seen, apps, catalogue, raise};
 use crate::detect::SignalSpec;
 use crate::model::{
-    AuditKind, Change, DirectoryAudit, Evidence, Family, NetworkClass, Parameter, RecordId,
-    Sighting, Signal, SignalName, Thing, Traits, hash_of,
+    AuditKind, Change, DirectoryAudit, Evidence, Family, NetworkClass, Parameter, Sighting, Signal,
+    Thing, Traits, hash_of,
 };
 
 /// What is kept of a change.
@@ -76,13 +74,7 @@ pub(super) fn of_change(audit: &DirectoryAudit, ground: &Ground<'_>, signals: &m
     }
     let change = change(audit);
     for footprint in &ground.memory.footprints {
-        let sighting = Sighting {
-            at: footprint.last,
-            place: footprint.place.clone(),
-            asn: footprint.asn,
-            prefix: footprint.prefix,
-            class: footprint.class,
-        };
+        let sighting = footprint.sighting(footprint.last);
         beside(&change, &sighting, footprint.traits, ground, signals);
     }
     after_risk(&change, ground, signals);
@@ -193,14 +185,7 @@ pub(super) fn of_risk(risk: &Signal, ground: &Ground<'_>, signals: &mut Vec<Sign
 
 fn device_after_risk(change: &Change, risk: &Signal) -> Signal {
     let what = format!("a device was registered after {}", risk.name);
-    signal_of(
-        &catalogue::DEVICE_AFTER_RISK,
-        change.at,
-        &change.record,
-        &what,
-        change,
-        None,
-    )
+    signal_of(&catalogue::DEVICE_AFTER_RISK, &what, change, None)
 }
 
 /// Mail or files are opened to an application that nobody in the tenant knew.
@@ -213,14 +198,10 @@ fn consent(change: &Change, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     if !ground.around.is_common(thing, change.at, ground.parameters) {
         let what = "mail or files were opened to an application nobody here knew";
         let spec = &catalogue::CONSENT_TO_MAIL;
-        raise(
-            signals,
-            signal_of(spec, change.at, &change.record, what, change, None),
-        );
+        raise(signals, signal_of(spec, what, change, None));
     }
 }
 
-/// A change is dated by itself: it is what was done.
 fn raise_change(
     spec: &SignalSpec,
     change: &Change,
@@ -233,36 +214,20 @@ fn raise_change(
         AuditKind::SecurityInfoDeleted => "a method of authentication was removed",
         _ => "a method of authentication was added or changed",
     };
-    raise(
-        signals,
-        signal_of(
-            spec,
-            change.at,
-            &change.record,
-            what,
-            change,
-            Some(sighting),
-        ),
-    );
+    raise(signals, signal_of(spec, what, change, Some(sighting)));
 }
 
+/// A change is dated by itself: it is what was done.
 fn signal_of(
     spec: &SignalSpec,
-    at: Timestamp,
-    record: &RecordId,
     what: &str,
     change: &Change,
     sighting: Option<&Sighting>,
 ) -> Signal {
-    Signal {
-        name: SignalName::new(spec.name),
-        family: spec.family,
-        at,
-        record: record.clone(),
-        evidence: Evidence::Change {
-            what: what.into(),
-            subject: change.what.clone(),
-            sighting: sighting.cloned(),
-        },
-    }
+    let evidence = Evidence::Change {
+        what: what.into(),
+        subject: change.what.clone(),
+        sighting: sighting.cloned(),
+    };
+    spec.raised(change.at, &change.record, evidence)
 }

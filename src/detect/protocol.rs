@@ -7,7 +7,7 @@
 
 use super::{Ground, Pair, Seen, apps, catalogue, raise, session};
 use crate::model::{
-    Attempt, Evidence, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
+    Attempt, Habit, Parameter, Protocol, Requirement, SessionId, SignIn, Signal, Traits,
     TransferMethod, hash_of,
 };
 
@@ -100,15 +100,8 @@ pub(super) fn of_session(
     {
         return;
     }
-    let either = pair.earlier.traits.with(pair.later.traits);
-    let moved = |what: &str| Evidence::Moved {
-        what: what.into(),
-        session: Some(session.clone()),
-        from: pair.earlier.sighting.clone(),
-        to: to.clone(),
-    };
-    if either.has(Traits::DEVICE_CODE) {
-        let evidence = moved("a device code session on two networks");
+    if pair.either(Traits::DEVICE_CODE) {
+        let evidence = pair.moved("a device code session on two networks", Some(session));
         raise(
             signals,
             pair.signal(&catalogue::DEVICE_CODE_TWO_PLACES, evidence),
@@ -117,7 +110,7 @@ pub(super) fn of_session(
     let both = pair.earlier.traits.has(Traits::CLI) && pair.later.traits.has(Traits::CLI);
     let redemption = ground.get(Parameter::RedemptionMin)..=ground.get(Parameter::RedemptionMax);
     if both && redemption.contains(&pair.seconds()) {
-        let evidence = moved("a command line's code redeemed again");
+        let evidence = pair.moved("a command line's code redeemed again", Some(session));
         raise(
             signals,
             pair.signal(&catalogue::CLI_REDEEMED_ELSEWHERE, evidence),

@@ -9,7 +9,7 @@
 use super::{Ground, catalogue, persistence, raise};
 use crate::model::{
     ActionKind, Effect, Evidence, Family, Footprint, Parameter, Parameters, RecordId,
-    RiskDetection, RiskType, Sighting, Signal, SignalName, UserMemory,
+    RiskDetection, RiskType, Signal, SignalName, UserMemory,
 };
 
 /// Types that speak of the user or of the session's token, whatever became of
@@ -51,7 +51,7 @@ pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &m
         let address = detection.network.address.map(crate::model::Prefix::of);
         let there = |f: &&Footprint| address.is_some() && f.prefix == address;
         let footprint = covering().find(there).or_else(|| covering().next())?;
-        Some(sighting_of(footprint))
+        Some(footprint.sighting(footprint.last))
     });
     let signal = Signal {
         name: SignalName::risk(&detection.risk_type),
@@ -97,24 +97,16 @@ fn agree(signal: &Signal, memory: &UserMemory, parameters: &Parameters, signals:
         } else {
             signal
         };
-        let spec = &catalogue::RISK_TYPES_AGREE;
         let mut types = [&*risk_type.0, &*other_type.0];
         types.sort_unstable();
         let what = format!("{} and {} agree", types[0], types[1]);
-        raise(
-            signals,
-            Signal {
-                name: SignalName::new(spec.name),
-                family: spec.family,
-                at: later.at,
-                record: later.record.clone(),
-                evidence: Evidence::Change {
-                    what: what.into(),
-                    subject: None,
-                    sighting: None,
-                },
-            },
-        );
+        let evidence = Evidence::Change {
+            what: what.into(),
+            subject: None,
+            sighting: None,
+        };
+        let spec = &catalogue::RISK_TYPES_AGREE;
+        raise(signals, spec.raised(later.at, &later.record, evidence));
     }
 }
 
@@ -154,16 +146,6 @@ pub(super) fn speaks_of_failure<'m>(
         matches!(&signal.evidence, Evidence::Risk { request: Some(request), risk_type, .. }
             if *request == record && !stands_alone(risk_type))
     })
-}
-
-fn sighting_of(footprint: &Footprint) -> Sighting {
-    Sighting {
-        at: footprint.last,
-        place: footprint.place.clone(),
-        asn: footprint.asn,
-        prefix: footprint.prefix,
-        class: footprint.class,
-    }
 }
 
 fn is_echo(detection: &RiskDetection, memory: &UserMemory) -> bool {

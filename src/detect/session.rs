@@ -10,7 +10,7 @@
 use super::{Ground, Pair, Seen, catalogue, protocol, raise, travel};
 use crate::model::{
     Evidence, Footprint, GraphActivity, Habit, NetworkClass, Parameter, Place, Prefix, SessionId,
-    SessionMemory, Sighting, Signal, SignalName, Traits,
+    SessionMemory, Sighting, Signal, Traits,
 };
 
 pub(super) fn detect(seen: &Seen<'_>, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
@@ -51,7 +51,7 @@ fn judge(session: &SessionId, pair: &Pair<'_>, ground: &Ground<'_>, signals: &mu
     let remote = pair.either(Traits::DEVICE_CODE) || is_remote_work(pair, ground);
     if !pair.neutral() && !pair.same_network() && pair.prefixes_differ() && to_new && !remote {
         networks(session, pair, ground, signals);
-        traits(session, pair, signals);
+        unbound(session, pair, signals);
     }
     // A code is typed in a browser and redeemed by a program, and a registered
     // device has as many browsers as it likes.
@@ -149,27 +149,15 @@ fn device_lost(
     if !lost || pair.neutral() || !pair.prefixes_differ() || ground.was_at(to) {
         return;
     }
-    let evidence = Evidence::Moved {
-        what: "the managed device was lost".into(),
-        session: Some(session.clone()),
-        from: pair.earlier.sighting.clone(),
-        to: to.clone(),
-    };
+    let evidence = pair.moved("the managed device was lost", Some(session));
     raise(signals, pair.signal(&catalogue::DEVICE_LOST, evidence));
 }
 
-/// #7: what the session carried with it.
-fn traits(session: &SessionId, pair: &Pair<'_>, signals: &mut Vec<Signal>) {
-    let (from, to) = (&pair.earlier.sighting, &pair.later.sighting);
-    let moved = |what: &str| Evidence::Moved {
-        what: what.into(),
-        session: Some(session.clone()),
-        from: from.clone(),
-        to: to.clone(),
-    };
+/// #7: the session is not tied to its device any more.
+fn unbound(session: &SessionId, pair: &Pair<'_>, signals: &mut Vec<Signal>) {
     let (before, after) = (pair.earlier.traits, pair.later.traits);
     if before.has(Traits::BOUND) && after.has(Traits::UNBOUND) && pair.asns_differ() {
-        let evidence = moved("token protection was lost");
+        let evidence = pair.moved("token protection was lost", Some(session));
         raise(signals, pair.signal(&catalogue::TOKEN_UNBOUND, evidence));
     }
 }
@@ -261,25 +249,13 @@ pub(super) fn of_call(call: &GraphActivity, ground: &Ground<'_>, signals: &mut V
     if !told || to.class.is_neutral() || from.class.is_neutral() || at_home || ground.knows(&to) {
         return;
     }
-    let spec = &catalogue::TOKEN_REPLAYED;
-    signals.push(Signal {
-        name: SignalName::new(spec.name),
-        family: spec.family,
-        at: call.at,
-        record: call.record.clone(),
-        evidence: Evidence::Moved {
-            what: "Microsoft Graph was called with the session's token".into(),
-            session: Some(call.session.clone()),
-            from: Sighting {
-                at: from.last,
-                place: from.place.clone(),
-                asn: from.asn,
-                prefix: from.prefix,
-                class: from.class,
-            },
-            to,
-        },
-    });
+    let evidence = Evidence::Moved {
+        what: "Microsoft Graph was called with the session's token".into(),
+        session: Some(call.session.clone()),
+        from: from.sighting(from.last),
+        to,
+    };
+    signals.push(catalogue::TOKEN_REPLAYED.raised(call.at, &call.record, evidence));
 }
 
 #[cfg(test)]

@@ -8,9 +8,7 @@
 //! not that somebody flew.
 
 use super::{End, Ground, Pair, Seen, catalogue, raise};
-use crate::model::{
-    Client, Evidence, Footprint, GeoPoint, NetworkClass, Parameter, Signal, SignalName,
-};
+use crate::model::{Client, Evidence, Footprint, GeoPoint, NetworkClass, Parameter, Signal};
 
 /// The least time that a speed is computed over (signals.md: max(Δt, 60 s)).
 const SECONDS_MIN: f64 = 60.0;
@@ -115,12 +113,7 @@ fn there_and_back(
 }
 
 fn returned(last: &Signal) -> Signal {
-    let spec = &catalogue::TRAVEL_THERE_AND_BACK;
-    Signal {
-        name: SignalName::new(spec.name),
-        family: spec.family,
-        ..last.clone()
-    }
+    catalogue::TRAVEL_THERE_AND_BACK.raised(last.at, &last.record, last.evidence.clone())
 }
 
 fn judge(pair: &Pair<'_>, ground: &Ground<'_>) -> Option<(i64, Signal)> {

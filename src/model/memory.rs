@@ -245,6 +245,17 @@ pub struct Joined {
 }
 
 impl Footprint {
+    /// Where the user was, at one of the slot's times.
+    pub fn sighting(&self, at: Timestamp) -> Sighting {
+        Sighting {
+            at,
+            place: self.place.clone(),
+            asn: self.asn,
+            prefix: self.prefix,
+            class: self.class,
+        }
+    }
+
     fn slot(at: Timestamp) -> i64 {
         at.as_second().div_euclid(limits::SLOT_SECONDS)
     }
