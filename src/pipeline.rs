@@ -404,6 +404,9 @@ impl Pipeline {
             state.cache.put(user, remembered);
         }
         state.around.settle();
+        let (common, addresses) = state.around.len();
+        self.metrics.surroundings_common.set(common as f64);
+        self.metrics.surroundings_addresses.set(addresses as f64);
         state.acted = judged.acting;
         self.metrics
             .memory_cached_users

@@ -64,6 +64,11 @@ pub struct Metrics {
     pub commit_failures: Counter,
     /// `evictd_memory_cached_users`: users whose memory is in RAM.
     pub memory_cached_users: Gauge,
+    /// `evictd_surroundings_entries{kind}`, `kind` common: countries, networks
+    /// and applications of the tenant that are remembered.
+    pub surroundings_common: Gauge,
+    /// The same, `kind` address: addresses from which sign-ins failed.
+    pub surroundings_addresses: Gauge,
     /// `evictd_pipeline_queue_depth`: decoded messages waiting.
     pub pipeline_queue_depth: Gauge,
     /// `evictd_paused`: 1 while a human has paused effects.
@@ -112,6 +117,16 @@ impl Metrics {
             quarantine_records: gauge(&recorder, "evictd_quarantine_records", &[]),
             commit_failures: counter(&recorder, "evictd_commit_failures_total", &[]),
             memory_cached_users: gauge(&recorder, "evictd_memory_cached_users", &[]),
+            surroundings_common: gauge(
+                &recorder,
+                "evictd_surroundings_entries",
+                &[("kind", "common")],
+            ),
+            surroundings_addresses: gauge(
+                &recorder,
+                "evictd_surroundings_entries",
+                &[("kind", "address")],
+            ),
             pipeline_queue_depth: gauge(&recorder, "evictd_pipeline_queue_depth", &[]),
             paused: gauge(&recorder, "evictd_paused", &[]),
             policies_stale: gauge(&recorder, "evictd_policies_stale", &[]),
@@ -317,7 +332,7 @@ fn histogram(
 }
 
 /// The name of every metric.
-pub const METRIC_NAMES: [&str; 31] = {
+pub const METRIC_NAMES: [&str; 32] = {
     let mut names = [""; DESCRIPTIONS.len()];
     let mut i = 0;
     while i < names.len() {
@@ -374,6 +389,11 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'g',
         "evictd_memory_cached_users",
         "Users whose memory is held in RAM",
+    ),
+    (
+        'g',
+        "evictd_surroundings_entries",
+        "What is remembered of the tenant and of addresses, by kind; at its bound the oldest go",
     ),
     (
         'g',

@@ -50,17 +50,27 @@ use crate::model::{
 /// question about it starts from.
 pub struct Look<'a> {
     event: &'a Event,
+    /// Of a sign-in.
     seen: Option<Seen<'a>>,
+    /// Of an audit that succeeded.
+    change: Option<Change>,
 }
 
 impl<'a> Look<'a> {
     /// Looks the event's address up.
     pub fn at(event: &'a Event, intel: &Intel) -> Self {
-        let seen = match event {
-            Event::SignIn(sign_in) => Some(Seen::new(sign_in, intel)),
-            _ => None,
+        let (seen, change) = match event {
+            Event::SignIn(sign_in) => (Some(Seen::new(sign_in, intel)), None),
+            Event::DirectoryAudit(audit) if audit.succeeded => {
+                (None, Some(persistence::change(audit)))
+            }
+            _ => (None, None),
         };
-        Self { event, seen }
+        Self {
+            event,
+            seen,
+            change,
+        }
     }
 
     /// The sign-in, if it is a successful one.
@@ -81,7 +91,11 @@ impl<'a> Look<'a> {
             Event::RiskDetection(detection) => risk::detect(detection, ground, &mut signals),
             // The aggregate follows from the detections, judged one by one.
             Event::RiskyUser(_) => {}
-            Event::DirectoryAudit(audit) => persistence::of_change(audit, ground, &mut signals),
+            Event::DirectoryAudit(_) => {
+                if let Some(change) = &self.change {
+                    persistence::of_change(change, ground, &mut signals);
+                }
+            }
             Event::GraphActivity(call) => session::of_call(call, ground, &mut signals),
         }
         signals
@@ -98,16 +112,12 @@ impl<'a> Look<'a> {
     pub fn traces(&self) -> Traces {
         let mut traces = Traces {
             attempt: self.seen.as_ref().and_then(|seen| seen.attempt.clone()),
+            change: self.change.clone(),
             ..Traces::default()
         };
         if let Some(seen) = self.success() {
             traces.footprint = Some(seen.footprint());
             traces.session = seen.session();
-        }
-        if let Event::DirectoryAudit(audit) = self.event
-            && audit.succeeded
-        {
-            traces.change = Some(persistence::change(audit));
         }
         traces
     }
@@ -126,12 +136,7 @@ impl<'a> Look<'a> {
 
     /// The application that an audit consented to.
     pub fn consented(&self) -> Option<u64> {
-        match self.event {
-            Event::DirectoryAudit(audit) if audit.succeeded => {
-                persistence::consented(&persistence::change(audit))
-            }
-            _ => None,
-        }
+        persistence::consented(self.change.as_ref()?)
     }
 
     /// The detections that turn out to be about a sign-in that failed, now

@@ -68,17 +68,13 @@ pub(super) fn consented(change: &Change) -> Option<u64> {
 }
 
 /// A change has come: was there a sign-in it goes with?
-pub(super) fn of_change(audit: &DirectoryAudit, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
-    if !audit.succeeded {
-        return;
-    }
-    let change = change(audit);
+pub(super) fn of_change(change: &Change, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     for footprint in &ground.memory.footprints {
         let sighting = footprint.sighting(footprint.last);
-        beside(&change, &sighting, footprint.traits, ground, signals);
+        beside(change, &sighting, footprint.traits, ground, signals);
     }
-    after_risk(&change, ground, signals);
-    consent(&change, ground, signals);
+    after_risk(change, ground, signals);
+    consent(change, ground, signals);
 }
 
 /// A sign-in has come: was there a change it goes with?

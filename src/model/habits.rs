@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{CountryCode, Parameter, Parameters};
 
 /// Habits kept of one user, the most lately used.
-pub const HABITS_MAX: usize = 64;
+const HABITS_MAX: usize = 64;
 /// How long after its end a day still takes in late records, in seconds: the
 /// hour that records may be late (entra-records.md, latency), twice.
 pub const LATENESS_SECONDS: i64 = 2 * 3600;

@@ -30,7 +30,7 @@ pub use event::{
     Prefix, Protocol, Requirement, RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser,
     SignIn, Target, TokenProtection, TransferMethod, UserRef,
 };
-pub use habits::{Days, HABITS_MAX, Habit, Habits, LATENESS_SECONDS, day_of};
+pub use habits::{Days, Habit, Habits, LATENESS_SECONDS, day_of};
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
 pub use memory::{
     Attempt, Change, Footprint, Incident, Joined, NetworkClass, SessionMemory, Traits, UserMemory,
@@ -38,4 +38,4 @@ pub use memory::{
 };
 pub use parameters::{Parameter, ParameterSpec, Parameters, Unit};
 pub use signal::{Evidence, Family, Sighting, Signal, SignalName};
-pub use surroundings::{ADDRESSES_MAX, COMMON_MAX, Entry, Probes, Spray, Surroundings, Thing};
+pub use surroundings::{Entry, Probes, Spray, Surroundings, Thing};

@@ -24,9 +24,9 @@ const COMMON_USERS_MAX: usize = 8;
 /// Users remembered of an address in each role, the most lately seen.
 const ADDRESS_USERS_MAX: usize = 64;
 /// Things remembered as used in the tenant: countries, networks, applications.
-pub const COMMON_MAX: usize = 8_192;
+const COMMON_MAX: usize = 8_192;
 /// Addresses remembered; only those from which a sign-in failed.
-pub const ADDRESSES_MAX: usize = 20_000;
+const ADDRESSES_MAX: usize = 20_000;
 /// Of a full table this share goes at once, the least lately used.
 const DROPPED_AT_ONCE: usize = 16;
 
