@@ -5,8 +5,8 @@ use rand::Rng;
 
 use super::world::{City, Dice, Spot};
 use crate::model::{
-    AppRef, ConditionalAccess, Device, Event, IncomingToken, RecordId, Requirement, SessionId,
-    SignIn, UserId, UserRef,
+    AppRef, AuthenticationStep, ClientApp, ConditionalAccess, Device, Event, IncomingToken,
+    Protocol, RecordId, Requirement, SessionId, SignIn, TransferMethod, UserId, UserRef,
 };
 
 /// A computer or a phone with the client that is used on it.
@@ -24,6 +24,9 @@ pub(super) struct Machine {
 impl Machine {
     /// `deviceDetail` as Entra writes it.
     pub(super) fn detail(&self) -> Device {
+        if self.system.is_empty() {
+            return Device::default();
+        }
         Device {
             id: self.id.clone(),
             operating_system: Some(self.system.into()),
@@ -125,11 +128,11 @@ pub(super) struct App {
     pub(super) resource: &'static str,
 }
 
-const EXCHANGE: (&str, &str) = (
+pub(super) const EXCHANGE: (&str, &str) = (
     "00000002-0000-0ff1-ce00-000000000000",
     "Office 365 Exchange Online",
 );
-const GRAPH: (&str, &str) = ("00000003-0000-0000-c000-000000000000", "Microsoft Graph");
+pub(super) const GRAPH: (&str, &str) = ("00000003-0000-0000-c000-000000000000", "Microsoft Graph");
 const ARM: (&str, &str) = (
     "797f4846-ba00-4fd7-ba43-dac1f8f63013",
     "Azure Resource Manager",
@@ -139,7 +142,11 @@ const DEVICE_REGISTRATION: (&str, &str) = (
     "Device Registration Service",
 );
 
-const fn app(id: &'static str, name: &'static str, to: (&'static str, &'static str)) -> App {
+pub(super) const fn app(
+    id: &'static str,
+    name: &'static str,
+    to: (&'static str, &'static str),
+) -> App {
     App {
         id,
         name,
@@ -223,6 +230,9 @@ pub(super) fn sign_in(
         network: spot.network(),
         user_agent: Some(machine.agent.clone()),
         device: machine.detail(),
+        client_app: ClientApp::Browser,
+        protocol: Protocol::None,
+        transfer_method: TransferMethod::None,
         requirement: Requirement::MultiFactor,
         conditional_access: ConditionalAccess::Success,
         incoming_token: IncomingToken::None,
@@ -231,6 +241,55 @@ pub(super) fn sign_in(
             at,
             person.user.clone(),
         )
+    }
+}
+
+/// What Entra writes when the token that was shown carried the second factor.
+pub(super) const BY_CLAIM: &str = "MFA requirement satisfied by claim in the token";
+/// What Entra writes when the second factor was given there and then.
+pub(super) const COMPLETED: &str = "MFA completed in Azure AD";
+
+/// Makes an attempt of a record: which factors had been given, and what
+/// Conditional Access said, follows from the error.
+pub(super) fn failed(mut event: SignIn, code: i64) -> SignIn {
+    event.error_code = code;
+    event.unique_token = None;
+    match code {
+        // A page was shown in between ("stay signed in?", "are you signing in
+        // to …?"): the factors were given, the policies are content.
+        50_058 | 50_140 | 50_199 => {}
+        // The password did not get anywhere: Conditional Access was not asked.
+        50_034 | 50_053 | 50_057 | 50_126 => {
+            let outcome = match code {
+                50_053 => "Account is locked",
+                50_057 => "User account is disabled",
+                _ => "Invalid username or password",
+            };
+            event.session = None;
+            event.requirement = Requirement::SingleFactor;
+            event.conditional_access = ConditionalAccess::NotApplied;
+            event.mfa_by_claim = false;
+            event.additional_details = None;
+            event.steps = vec![step("Password", false, outcome)];
+        }
+        // The password was right; the second factor or a policy stopped it.
+        _ => {
+            event.requirement = Requirement::MultiFactor;
+            event.conditional_access = ConditionalAccess::Failure;
+            event.mfa_by_claim = false;
+            event.additional_details = None;
+            event.steps = vec![step("Password", true, "Correct password")];
+        }
+    }
+    event
+}
+
+/// One entry of `authenticationDetails`.
+pub(super) fn step(method: &str, succeeded: bool, outcome: &str) -> AuthenticationStep {
+    AuthenticationStep {
+        method: Some(method.into()),
+        succeeded: Some(succeeded),
+        outcome: Some(outcome.into()),
     }
 }
 

@@ -6,8 +6,8 @@
 //! EvilProxy, Mamba and Tycoon 2FA as their reports describe them.
 
 use super::client::{
-    Client, MY_SIGN_INS, OUTLOOK_WEB, SHAREPOINT_WEB, disguised_as, failed, linux_firefox,
-    mac_safari, script, windows_chrome,
+    Client, MY_SIGN_INS, OUTLOOK_WEB, SHAREPOINT_WEB, disguised_as, linux_firefox, mac_safari,
+    script, windows_chrome,
 };
 use super::findings::{
     ANOMALOUS_TOKEN, ANOMALOUS_TOKEN_HIGH, ATTACKER_IN_THE_MIDDLE, Finding, GENERIC,
@@ -15,7 +15,7 @@ use super::findings::{
 };
 use super::{Scenario, Stage};
 use crate::lab::evaluate::people::{
-    BROKER_TO_EXCHANGE, BROKER_TO_GRAPH, OFFICE_HOME, OUTLOOK, uuid_of,
+    BROKER_TO_EXCHANGE, BROKER_TO_GRAPH, OFFICE_HOME, OUTLOOK, failed, uuid_of,
 };
 
 pub(super) const SCENARIOS: &[Scenario] = &[

@@ -7,40 +7,25 @@
 //! earlier as `Previously satisfied`.
 
 use super::Stage;
-use crate::lab::evaluate::people::{App, Machine, OUTLOOK, TEAMS, chrome, sign_in, uuid_of};
+use crate::lab::evaluate::people::{
+    App, BY_CLAIM, COMPLETED, EXCHANGE, GRAPH, Machine, OUTLOOK, TEAMS, app, chrome, failed,
+    sign_in, step, uuid_of,
+};
 use crate::lab::evaluate::world::Spot;
 use crate::model::{
-    AuthenticationStep, ClientApp, ConditionalAccess, Device, Event, IncomingToken, Protocol,
-    Requirement, SessionId, SignIn, TokenProtection, TransferMethod,
+    ClientApp, ConditionalAccess, Event, IncomingToken, Requirement, SessionId, SignIn,
+    TokenProtection, TransferMethod,
 };
 
-/// What Entra writes when the token that was shown carried the second factor.
-const BY_CLAIM: &str = "MFA requirement satisfied by claim in the token";
 /// What Entra writes when the token that was shown carried the first alone.
 const FIRST_BY_CLAIM: &str = "First factor requirement satisfied by claim in the token";
-/// What Entra writes when the second factor was given there and then.
-const COMPLETED: &str = "MFA completed in Azure AD";
 /// What Entra writes when the user pressed "deny".
 pub(super) const DENIED: &str = "MFA denied; user declined the authentication";
 
-const EXCHANGE: (&str, &str) = (
-    "00000002-0000-0ff1-ce00-000000000000",
-    "Office 365 Exchange Online",
-);
 const SHAREPOINT: (&str, &str) = (
     "00000003-0000-0ff1-ce00-000000000000",
     "Office 365 SharePoint Online",
 );
-const GRAPH: (&str, &str) = ("00000003-0000-0000-c000-000000000000", "Microsoft Graph");
-
-const fn app(id: &'static str, name: &'static str, to: (&'static str, &'static str)) -> App {
-    App {
-        id,
-        name,
-        resource_id: to.0,
-        resource: to.1,
-    }
-}
 
 /// Outlook on the web.
 pub(super) const OUTLOOK_WEB: App = app(
@@ -235,62 +220,13 @@ impl Client {
             &self.session,
             app,
         );
-        event.client_app = ClientApp::Browser;
-        event.protocol = Protocol::None;
         event.transfer_method = self.transfer.clone();
         event.token_protection = self.protection.clone();
         if !self.second_factor {
             event.requirement = Requirement::SingleFactor;
             event.conditional_access = ConditionalAccess::NotApplied;
         }
-        if self.machine.system.is_empty() {
-            event.device = Device::default();
-        }
         event
-    }
-}
-
-/// Makes an attempt of a record: which factors had been given, and what
-/// Conditional Access said, follows from the error.
-pub(super) fn failed(mut event: SignIn, code: i64) -> SignIn {
-    event.error_code = code;
-    event.unique_token = None;
-    match code {
-        // A page was shown in between ("stay signed in?", "are you signing in
-        // to …?"): the factors were given, the policies are content.
-        50_140 | 50_199 => {}
-        // The password did not get anywhere: Conditional Access was not asked.
-        50_034 | 50_053 | 50_057 | 50_126 => {
-            let outcome = match code {
-                50_053 => "Account is locked",
-                50_057 => "User account is disabled",
-                _ => "Invalid username or password",
-            };
-            event.session = None;
-            event.requirement = Requirement::SingleFactor;
-            event.conditional_access = ConditionalAccess::NotApplied;
-            event.mfa_by_claim = false;
-            event.additional_details = None;
-            event.steps = vec![step("Password", false, outcome)];
-        }
-        // The password was right; the second factor or a policy stopped it.
-        _ => {
-            event.requirement = Requirement::MultiFactor;
-            event.conditional_access = ConditionalAccess::Failure;
-            event.mfa_by_claim = false;
-            event.additional_details = None;
-            event.steps = vec![step("Password", true, "Correct password")];
-        }
-    }
-    event
-}
-
-/// One entry of `authenticationDetails`.
-pub(super) fn step(method: &str, succeeded: bool, outcome: &str) -> AuthenticationStep {
-    AuthenticationStep {
-        method: Some(method.into()),
-        succeeded: Some(succeeded),
-        outcome: Some(outcome.into()),
     }
 }
 

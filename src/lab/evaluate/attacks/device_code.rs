@@ -11,7 +11,7 @@ use super::findings::{ANOMALOUS_TOKEN_HIGH, Finding, THREAT_INTELLIGENCE};
 use super::{Scenario, Stage};
 use crate::lab::evaluate::people::{
     AZURE_CLI, App, BROKER_TO_DEVICE_REGISTRATION, BROKER_TO_EXCHANGE, BROKER_TO_GRAPH, Machine,
-    OUTLOOK, TEAMS, VS_CODE, uuid_of,
+    OUTLOOK, TEAMS, VS_CODE, failed, uuid_of,
 };
 use crate::lab::evaluate::world::Spot;
 use crate::model::{Protocol, SignIn, TransferMethod};
@@ -188,7 +188,7 @@ fn interrupted(stage: &mut Stage<'_>, variation: &'static str) {
     let at = stage.between(5, 120);
     let correlation = uuid_of(&format!("code {} {at}", stage.laptop_session));
     // "Are you trying to sign in to …?"
-    let mut asked = super::client::failed(code_entered(stage, at, BROKER_TO_GRAPH), 50_199);
+    let mut asked = failed(code_entered(stage, at, BROKER_TO_GRAPH), 50_199);
     asked.correlation = Some(correlation.clone());
     stage.tell(asked);
     let answered = at + stage.between(4, 40);

@@ -7,11 +7,11 @@
 
 use super::client::{
     Client, DENIED, DIRECTORY_POWERSHELL, OFFICE_TO_GRAPH, OUTLOOK_WEB, linux_firefox, script,
-    step, windows_chrome,
+    windows_chrome,
 };
 use super::findings::PASSWORD_SPRAY;
 use super::{Scenario, Stage};
-use crate::lab::evaluate::people::{App, Machine, OFFICE_HOME, OUTLOOK, TEAMS, uuid_of};
+use crate::lab::evaluate::people::{App, Machine, OFFICE_HOME, OUTLOOK, TEAMS, step, uuid_of};
 use crate::model::{ClientApp, Protocol, RecordId, UserId, UserRef};
 
 pub(super) const SCENARIOS: &[Scenario] = &[

@@ -10,17 +10,13 @@ use rand::Rng;
 
 use super::life::{Calendar, Life};
 use crate::lab::evaluate::people::{
-    App, Delivery, Label, Machine, Person, sign_in, transport, uuid_of,
+    App, BY_CLAIM, COMPLETED, Delivery, Label, Machine, Person, sign_in, step, transport, uuid_of,
 };
 use crate::lab::evaluate::world::{Dice, Spot, World, day_of, utc_offset};
 use crate::model::{
-    AuditKind, AuthenticationStep, ClientApp, ConditionalAccess, Device, DirectoryAudit, Event,
-    IncomingToken, Initiator, Network, Protocol, RecordId, Requirement, SessionId, SignIn, Target,
-    TransferMethod,
+    AuditKind, ClientApp, ConditionalAccess, DirectoryAudit, Event, IncomingToken, Initiator,
+    Network, RecordId, Requirement, SessionId, SignIn, Target,
 };
-
-/// What Entra writes when the token that was shown carried the second factor.
-const BY_CLAIM: &str = "MFA requirement satisfied by claim in the token";
 
 /// One day of one account.
 pub(super) struct Diary<'a> {
@@ -86,16 +82,10 @@ impl<'a> Diary<'a> {
         app: App,
     ) -> SignIn {
         let mut event = sign_in(&self.person, at, spot, machine, session, app);
-        event.client_app = ClientApp::Browser;
-        event.protocol = Protocol::None;
-        event.transfer_method = TransferMethod::None;
         event.steps = vec![
             step("Password", true, "Correct password"),
-            step("Mobile app notification", true, "MFA completed in Azure AD"),
+            step("Mobile app notification", true, COMPLETED),
         ];
-        if machine.system.is_empty() {
-            event.device = Device::default();
-        }
         event
     }
 
@@ -218,35 +208,4 @@ pub(super) fn single_factor(event: &mut SignIn) {
     event.mfa_by_claim = false;
     event.additional_details = None;
     event.steps = vec![step("Password", true, "Correct password")];
-}
-
-/// An attempt that ended with that error.
-pub(super) fn failed(mut event: SignIn, code: i64) -> SignIn {
-    event.error_code = code;
-    event.unique_token = None;
-    event.mfa_by_claim = false;
-    event.additional_details = None;
-    match code {
-        50_126 => {
-            event.session = None;
-            event.requirement = Requirement::SingleFactor;
-            event.conditional_access = ConditionalAccess::NotApplied;
-            event.steps = vec![step("Password", false, "Invalid username or password")];
-        }
-        // Pages in between; nothing was refused.
-        50_140 | 50_058 | 50_199 => {}
-        _ => {
-            event.conditional_access = ConditionalAccess::Failure;
-            event.steps = vec![step("Password", true, "Correct password")];
-        }
-    }
-    event
-}
-
-pub(super) fn step(method: &str, succeeded: bool, outcome: &str) -> AuthenticationStep {
-    AuthenticationStep {
-        method: Some(method.into()),
-        succeeded: Some(succeeded),
-        outcome: Some(outcome.into()),
-    }
 }

@@ -4,8 +4,8 @@
 use jiff::SignedDuration;
 use rand::Rng;
 
-use super::diary::{Diary, failed, step};
-use crate::lab::evaluate::people::{Machine, OFFICE_HOME, TEAMS, chrome, uuid_of};
+use super::diary::Diary;
+use crate::lab::evaluate::people::{Machine, OFFICE_HOME, TEAMS, chrome, failed, step, uuid_of};
 use crate::lab::evaluate::world::Spot;
 use crate::model::{AuditKind, RecordId, SignIn};
 

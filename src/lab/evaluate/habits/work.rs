@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use rand::Rng;
 
-use super::diary::{Diary, failed};
+use super::diary::Diary;
 use super::{RED_TEAM, mishaps, noise};
 use crate::lab::evaluate::people::{
-    AZURE_CLI, App, Machine, OFFICE_HOME, OUTLOOK, OUTLOOK_MOBILE, TEAMS, VS_CODE, edge, uuid_of,
+    AZURE_CLI, App, Machine, OFFICE_HOME, OUTLOOK, OUTLOOK_MOBILE, TEAMS, VS_CODE, edge, failed,
+    uuid_of,
 };
 use crate::lab::evaluate::world::{City, HOMES, Spot};
 use crate::model::{AuditKind, IncomingToken, Protocol, SessionId, SignIn, TransferMethod};
