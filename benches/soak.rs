@@ -1,8 +1,9 @@
 //! Memory under an hour's traffic of a large tenant.
 //!
-//! 200,000 users and 7,200,000 records (an hour at 2,000 a second) go through
-//! the decoder and the pipeline into a real store, as fast as they will; event
-//! times advance as they would in that hour. Prints records a second and the
+//! 200,000 users who are known (ten days of three sign-ins each), and then
+//! 7,200,000 records (an hour at 2,000 a second) go through the decoder and the
+//! pipeline into a real store, as fast as they will; event times advance as
+//! they would. Prints records a second and the
 //! process's resident memory, which must stay under 512 MiB. The first
 //! argument scales it down: `-- 0.01` is a hundredth.
 //!
@@ -31,6 +32,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 const USERS: usize = 200_000;
 const RECORDS: usize = 7_200_000;
+const HISTORY_DAYS: usize = 10;
+const RECORDS_PER_DAY: usize = 3;
 const RECORDS_PER_SECOND: usize = 2_000;
 const RECORDS_PER_MESSAGE: usize = 40;
 const PARTITIONS: usize = 4;
@@ -50,7 +53,8 @@ fn main() {
 
 async fn run(scale: f64) {
     let users = (USERS as f64 * scale) as usize;
-    let records = (RECORDS as f64 * scale) as usize;
+    let history = users * HISTORY_DAYS * RECORDS_PER_DAY;
+    let records = history + (RECORDS as f64 * scale) as usize;
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
     let (out, inbox) = mpsc::channel(512);
@@ -118,7 +122,8 @@ fn rate(records: usize, began: Instant) -> f64 {
     records as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Every user signs in from home in turn, with renewals between.
+/// Every user signs in from home in turn, with renewals between: on the days
+/// before, and then all through the hour.
 fn record(n: usize, users: usize, start: Timestamp) -> serde_json::Value {
     // A stride that is coprime to the number of users visits them all, in an
     // order that no cache likes.
@@ -128,11 +133,21 @@ fn record(n: usize, users: usize, start: Timestamp) -> serde_json::Value {
         OFFICES[user % OFFICES.len()],
         (user % 250) as u8,
     );
-    let at = start + SignedDuration::from_secs((n / RECORDS_PER_SECOND) as i64);
+    let round = n / users;
+    let (at, interactive) = if round < HISTORY_DAYS * RECORDS_PER_DAY {
+        let (day, of_day) = (round / RECORDS_PER_DAY, round % RECORDS_PER_DAY);
+        let hours = 24 * (HISTORY_DAYS + 1 - day) - 3 * of_day;
+        let at = start - SignedDuration::from_hours(hours as i64);
+        (at, of_day == 0)
+    } else {
+        let n = n - users * HISTORY_DAYS * RECORDS_PER_DAY;
+        let at = start + SignedDuration::from_secs((n / RECORDS_PER_SECOND) as i64);
+        (at, n < users)
+    };
     let id = record_id(&[&person.id, &n.to_string()]);
     SignInRecord {
         id,
-        interactive: n < users,
+        interactive,
         ..SignInRecord::at_home(&person, at)
     }
     .to_json()
