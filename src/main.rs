@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use evictd::cli::client::{Client, ClientError, SocketArgs};
 use evictd::cli::output::Format;
-use evictd::cli::{cases, intel, memory, quarantine, replay};
+use evictd::cli::{cases, intel, memory, policy, quarantine, replay};
 use evictd::config::Config;
 use evictd::{daemon, intel_files, ruleset, telemetry};
 use jiff::Timestamp;
@@ -40,6 +40,9 @@ enum Command {
     Run(RunArgs),
     /// Judge recorded records by the same engine, doing nothing.
     Replay(replay::ReplayArgs),
+    /// Check policies, and show how the ones that serve are.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// List, show, approve and deny cases of the running daemon.
     #[command(subcommand)]
     Cases(cases::CasesCommand),
@@ -129,6 +132,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run(args).await?,
         Command::Replay(args) => replay::run(&args)?,
+        Command::Policy(command) => return policy::run(command, &client).await,
         Command::Cases(command) => cases::run(command, &client).await?,
         Command::Pause => cases::pause(&client, true).await?,
         Command::Resume => cases::pause(&client, false).await?,

@@ -6,5 +6,6 @@ pub mod client;
 pub mod intel;
 pub mod memory;
 pub mod output;
+pub mod policy;
 pub mod quarantine;
 pub mod replay;

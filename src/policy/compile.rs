@@ -16,7 +16,8 @@ use super::problem::{Place, PolicyErrors, Problem, Sink, nearest, quoted, sugges
 use super::score::noisy_or;
 use super::yaml::{self, Node, Value};
 use super::{
-    Ask, Guard, KnownSignal, Policy, PolicySet, Rung, Scope, Source, UserList, Weight, tuning,
+    Ask, Guard, KnownSignal, Policy, PolicySet, Promotion, Rung, Scope, Source, UserList, Weight,
+    tuning,
 };
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName, limits};
 
@@ -177,6 +178,7 @@ impl File<'_> {
             "scope",
             "signals",
             "rungs",
+            "promote",
         ];
         let Some(fields) = Fields::of(root, "the policy", KEYS, &mut self.errors) else {
             return;
@@ -200,6 +202,9 @@ impl File<'_> {
         let rungs = fields
             .require("rungs", &mut self.errors)
             .and_then(|node| self.rungs(node));
+        let promote = or_default(fields.get("promote"), None, |node| {
+            self.promotion(node).map(Some)
+        });
         if let (Some(weights), Some(rungs)) = (&weights, &rungs) {
             self.check_reach(weights, rungs);
             self.check_approval(mode, rungs);
@@ -223,6 +228,7 @@ impl File<'_> {
                 scope,
                 weights,
                 rungs: rungs.into_iter().map(|placed| placed.rung).collect(),
+                promote: promote.flatten(),
             });
         }
     }
@@ -337,6 +343,21 @@ impl File<'_> {
         self.errors
             .report_with_hint(place, message, suggestion(name, &choices));
         None
+    }
+
+    fn promotion(&mut self, node: &Node) -> Option<Promotion> {
+        const KEYS: &[&str] = &["precision", "cases"];
+        let fields = Fields::of(node, "`promote`", KEYS, &mut self.errors)?;
+        let precision = fields
+            .require("precision", &mut self.errors)
+            .and_then(|node| fields::percent(node, "`precision`", &mut self.errors));
+        let cases = fields
+            .require("cases", &mut self.errors)
+            .and_then(|node| number(node, "`cases`", 1..=10_000, &mut self.errors));
+        Some(Promotion {
+            precision: precision?,
+            cases: cases?,
+        })
     }
 
     /// The rungs, highest first.

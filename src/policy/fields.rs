@@ -173,6 +173,25 @@ pub(super) fn number<T: TryFrom<i64>>(
     None
 }
 
+/// A share such as `95%`, from 1% to 100%.
+pub(super) fn percent(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<u8> {
+    let digits = match &node.value {
+        Value::Text(text) => text.strip_suffix('%'),
+        _ => None,
+    };
+    let value = digits.and_then(|digits| digits.parse::<u8>().ok());
+    if let Some(value) = value.filter(|value| (1..=100).contains(value)) {
+        return Some(value);
+    }
+    let message = format!("{what} is {}", node.seen());
+    sink.report_with_hint(
+        node.place,
+        message,
+        "expected a share such as `95%`, up to `100%`",
+    );
+    None
+}
+
 /// A duration such as `90s`, `60m` or `24h`, within a range in seconds.
 pub(super) fn duration(
     node: &Node,

@@ -88,6 +88,18 @@ pub struct Policy {
     pub weights: BTreeMap<SignalName, Weight>,
     /// Highest `at` first, each `at` once; at least one.
     pub rungs: Vec<Rung>,
+    /// When its author would let it do more; `None` where none is set.
+    pub promote: Option<Promotion>,
+}
+
+/// The bar that an author sets for a policy in shadow: how right it must have
+/// been, by the judgement of humans. Nothing is promoted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promotion {
+    /// The least share of its judged cases that were theft, in percent, 1–100.
+    pub precision: u8,
+    /// The least number of judged cases, 1–10,000.
+    pub cases: u32,
 }
 
 /// What a signal counts in one policy.
