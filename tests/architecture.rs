@@ -15,6 +15,18 @@ const RULES: &[(&str, &[&str])] = &[
     ("policy", &["model"]),
     ("engine", &["model", "detect", "policy"]),
     ("ruleset", &["model", "detect", "policy"]),
+    (
+        "backtest",
+        &[
+            "model",
+            "ingest",
+            "detect",
+            "policy",
+            "engine",
+            "respond::forecast",
+            "respond::lifecycle",
+        ],
+    ),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
     (

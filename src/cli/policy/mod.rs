@@ -3,6 +3,7 @@
 //! Invariant: every command compiles and evaluates by the daemon's own code;
 //! nothing here decides.
 
+pub mod backtest;
 pub mod check;
 
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use super::client::Client;
 pub enum PolicyCommand {
     /// Say everything that is wrong with policy files, and what may not be meant.
     Check(check::CheckArgs),
+    /// Replay history under today's and changed policies: whom does the change hit?
+    Backtest(Box<backtest::BacktestArgs>),
 }
 
 /// Runs it.
@@ -29,5 +32,6 @@ pub enum PolicyCommand {
 pub async fn run(command: PolicyCommand, _client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
+        PolicyCommand::Backtest(args) => backtest::run(&args),
     }
 }
