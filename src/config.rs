@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
+pub use crate::history::HistoryConfig;
 use crate::ingest::eventhub::EventHubsConfig;
 pub use crate::intel_files::IntelConfig;
 use crate::respond::credential::CredentialConfig;
@@ -38,6 +39,9 @@ pub struct Config {
     /// Lists of addresses and networks.
     #[serde(default)]
     pub intel: IntelConfig,
+    /// What is kept of what was received.
+    #[serde(default)]
+    pub history: HistoryConfig,
     /// Health and metrics.
     #[serde(default)]
     pub http: HttpConfig,
