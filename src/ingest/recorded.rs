@@ -31,6 +31,8 @@ pub const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much of a file is looked at to tell what it is, in bytes. The longest
 /// of it is the first line of a CSV: Log Analytics' have 1–3 KB.
 const HEAD_BYTES: usize = 64 * 1024;
+/// How much is unpacked at a time, in bytes: a block of zstd.
+const UNPACKED_BYTES: usize = 128 * 1024;
 /// How often a file may be compressed: a compressed file in a compressed one.
 const PACKINGS_MAX: usize = 2;
 
@@ -78,10 +80,14 @@ fn read_shape(
             };
             let mut unpacked = Unpacked::new(packing, &mut whole)?;
             let mut last = 0;
-            read_shape(&mut BufReader::new(&mut unpacked), left, &mut |located| {
-                last = located.line;
-                each(located);
-            })?;
+            read_shape(
+                &mut BufReader::with_capacity(UNPACKED_BYTES, &mut unpacked),
+                left,
+                &mut |located| {
+                    last = located.line;
+                    each(located);
+                },
+            )?;
             if unpacked.was_cut() {
                 let reason = "the compressed data have no end: the file was cut here, or is \
                               still being written";
