@@ -239,6 +239,8 @@ mod tests {
         assert_eq!(config.graph.endpoint, "https://graph.microsoft.com/v1.0");
         assert_eq!(config.log.level, "info");
         assert_eq!(config.control.socket, Path::new(DEFAULT_SOCKET));
+        let config = load(MINIMAL, &[("EVICTD_HISTORY__DAYS", "30")]).unwrap();
+        assert_eq!(config.history.days, 30);
         let text = format!("{MINIMAL}\n[log]\nlevel = \"warn\"\n");
         assert_eq!(load(&text, &[]).unwrap().log.level, "warn");
         let config = load(
@@ -275,6 +277,12 @@ mod tests {
         let error = load(&text, &[]).unwrap_err();
         assert!(
             error.contains("graph.endpoint") && error.contains("https"),
+            "{error}"
+        );
+        let text = format!("{MINIMAL}\n[history]\nmax_bytes = 10\n");
+        let error = load(&text, &[]).unwrap_err();
+        assert!(
+            error.contains("history.max_bytes") && error.contains("10 GiB"),
             "{error}"
         );
         let error = load(MINIMAL, &[("EVICTD_LOG__LEVLE", "debug")]).unwrap_err();

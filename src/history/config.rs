@@ -51,7 +51,7 @@ fn days<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let days = text.trim().parse().ok().filter(|days| *days <= DAYS_MAX);
     days.ok_or_else(|| {
         D::Error::custom(format!(
-            "history.days: saw {text:?}, expected a number of days from 0 (keep nothing) to \
+            "saw {text:?}, expected a number of days from 0 (keep nothing) to \
              {DAYS_MAX}"
         ))
     })
@@ -59,11 +59,7 @@ fn days<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let text = from.deserialize_any(Words)?;
-    let wrong = |expected: &str| {
-        D::Error::custom(format!(
-            "history.max_bytes: saw {text:?}, expected {expected}"
-        ))
-    };
+    let wrong = |expected: &str| D::Error::custom(format!("saw {text:?}, expected {expected}"));
     let bytes = bytes_of(&text).ok_or_else(|| {
         wrong("a size with its unit, such as \"10 GiB\", \"500 MiB\" or \"20 GB\"")
     })?;
@@ -145,7 +141,7 @@ mod tests {
         for (json, expected) in [
             (
                 serde_json::json!({"max_bytes": 10}),
-                "history.max_bytes: saw \"10\", expected a size with its unit, such as \"10 GiB\"",
+                "saw \"10\", expected a size with its unit, such as \"10 GiB\"",
             ),
             (
                 serde_json::json!({"max_bytes": "10 GiBi"}),
@@ -159,7 +155,7 @@ mod tests {
             ),
             (
                 serde_json::json!({"days": -1}),
-                "history.days: saw \"-1\", expected a number of days",
+                "saw \"-1\", expected a number of days",
             ),
             (serde_json::json!({"days": "90d"}), "saw \"90d\""),
             (serde_json::json!({"day": 1}), "unknown field `day`"),
