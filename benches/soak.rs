@@ -87,6 +87,7 @@ async fn run(scale: f64) {
     let mut worst = 0.0_f64;
     let mut sent = 0;
     let mut sequence = 0;
+    let mut received = 0;
     while sent < records {
         let batch: Vec<_> = (sent..(sent + RECORDS_PER_MESSAGE).min(records))
             .map(|n| record(n, users, start))
@@ -94,6 +95,7 @@ async fn run(scale: f64) {
         sent += batch.len();
         sequence += 1;
         let body = envelope(&batch);
+        received += body.len();
         let now = Timestamp::now();
         let message = Message {
             source: Source {
@@ -123,7 +125,7 @@ async fn run(scale: f64) {
         history.finished().await.unwrap();
         let standing = standing();
         println!(
-            "history: {} bytes, {:.1} a record; failing: {:?}",
+            "history: {received} bytes kept in {}, {:.0} a record; failing: {:?}",
             standing.bytes,
             standing.bytes as f64 / records as f64,
             standing.failing
