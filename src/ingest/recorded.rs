@@ -11,6 +11,7 @@
 //! that is broken costs that value, and is reported with its line.
 
 mod capture;
+mod columns;
 mod dates;
 mod export;
 mod json;

@@ -1,13 +1,10 @@
 //! Rows of Log Analytics' tables as the records that they were made of.
 //!
-//! The table below says for each column which field of the record it was; a
-//! row becomes that record's JSON and goes through [`entra::decode`] like any
-//! other. Columns that no decoder reads are not listed.
+//! `columns` says for each column which field of the record it was; a row
+//! becomes that record's JSON and goes through `entra::decode` like any other.
 //!
 //! Invariant: what a row's table is comes from its `Type`, else from its
 //! `Category`, else from columns that only one table has; never from a guess.
-//! Sources: the table references under
-//! learn.microsoft.com/azure/azure-monitor/reference/tables.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,244 +13,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::columns::Kind::{Json, Text, Time};
+use super::columns::{ENVELOPE, Field, TABLES, Table};
 use super::dates::{self, Order};
 use crate::ingest::{Category, Decoded, Undecodable};
-
-/// How the text of a cell is to be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Time,
-    /// JSON, which some tables hold as such and others as text.
-    Json,
-}
-use Kind::{Json, Text, Time};
-
-/// (column, field of the record, kind).
-type Field = (&'static str, &'static str, Kind);
-
-/// A table of Log Analytics.
-#[derive(Debug)]
-struct Table {
-    /// The row's `Type`.
-    name: &'static str,
-    /// The category of the records that it holds.
-    category: &'static str,
-    /// Columns that no other of these tables has, all of them; none for a
-    /// table that can be told by `Type` or `Category` only.
-    marks: &'static [&'static str],
-    /// Where `properties` come from.
-    properties: &'static [Field],
-}
-
-/// Fields of the envelope, the same in all tables.
-const ENVELOPE: &[Field] = &[
-    ("TimeGenerated", "time", Time),
-    ("OperationName", "operationName", Text),
-    ("ResultType", "resultType", Text),
-    ("CorrelationId", "correlationId", Text),
-];
-
-const SIGN_IN: &[Field] = &[
-    ("Id", "id", Text),
-    ("CreatedDateTime", "createdDateTime", Time),
-    ("UserId", "userId", Text),
-    ("UserPrincipalName", "userPrincipalName", Text),
-    ("UserType", "userType", Text),
-    ("AppId", "appId", Text),
-    ("AppDisplayName", "appDisplayName", Text),
-    // `ResourceId` is the envelope's: the tenant.
-    ("ResourceIdentity", "resourceId", Text),
-    ("ResourceDisplayName", "resourceDisplayName", Text),
-    ("IPAddress", "ipAddress", Text),
-    ("AutonomousSystemNumber", "autonomousSystemNumber", Text),
-    ("LocationDetails", "location", Json),
-    ("Status", "status", Json),
-    ("UserAgent", "userAgent", Text),
-    ("DeviceDetail", "deviceDetail", Json),
-    ("SessionId", "sessionId", Text),
-    ("CorrelationId", "correlationId", Text),
-    ("OriginalRequestId", "originalRequestId", Text),
-    ("HomeTenantId", "homeTenantId", Text),
-    ("ResourceTenantId", "resourceTenantId", Text),
-    ("ClientAppUsed", "clientAppUsed", Text),
-    ("IncomingTokenType", "incomingTokenType", Text),
-    ("AuthenticationProtocol", "authenticationProtocol", Text),
-    ("OriginalTransferMethod", "originalTransferMethod", Text),
-    ("UniqueTokenIdentifier", "uniqueTokenIdentifier", Text),
-    (
-        "TokenProtectionStatusDetails",
-        "tokenProtectionStatusDetails",
-        Json,
-    ),
-    (
-        "SignInTokenProtectionStatus",
-        "signInTokenProtectionStatus",
-        Text,
-    ),
-    (
-        "AuthenticationRequirement",
-        "authenticationRequirement",
-        Text,
-    ),
-    ("ConditionalAccessStatus", "conditionalAccessStatus", Text),
-    ("AuthenticationDetails", "authenticationDetails", Json),
-    ("NetworkLocationDetails", "networkLocationDetails", Json),
-    (
-        "IsThroughGlobalSecureAccess",
-        "isThroughGlobalSecureAccess",
-        Text,
-    ),
-    (
-        "GlobalSecureAccessIpAddress",
-        "globalSecureAccessIpAddress",
-        Text,
-    ),
-    ("RiskEventTypes_V2", "riskEventTypes_v2", Json),
-    ("RiskLevelDuringSignIn", "riskLevelDuringSignIn", Text),
-    ("RiskLevelAggregated", "riskLevelAggregated", Text),
-];
-
-const RISK_EVENT: &[Field] = &[
-    ("Id", "id", Text),
-    ("RequestId", "requestId", Text),
-    ("CorrelationId", "correlationId", Text),
-    ("RiskType", "riskType", Text),
-    ("RiskEventType", "riskEventType", Text),
-    ("RiskState", "riskState", Text),
-    ("RiskLevel", "riskLevel", Text),
-    ("IpAddress", "ipAddress", Text),
-    ("Location", "location", Json),
-    ("ActivityDateTime", "activityDateTime", Time),
-    ("DetectedDateTime", "detectedDateTime", Time),
-    ("LastUpdatedDateTime", "lastUpdatedDateTime", Time),
-    ("UserId", "userId", Text),
-    ("UserPrincipalName", "userPrincipalName", Text),
-    ("UserType", "userType", Text),
-];
-
-const RISKY_USER: &[Field] = &[
-    ("Id", "id", Text),
-    ("UserPrincipalName", "userPrincipalName", Text),
-    ("RiskLastUpdatedDateTime", "riskLastUpdatedDateTime", Time),
-    ("RiskState", "riskState", Text),
-    ("RiskLevel", "riskLevel", Text),
-    ("IsGuest", "isGuest", Text),
-];
-
-/// Service principals and managed identities: risk and sign-ins.
-const WORKLOAD: &[Field] = &[
-    ("Id", "id", Text),
-    ("RequestId", "requestId", Text),
-    ("ServicePrincipalId", "servicePrincipalId", Text),
-    (
-        "ServicePrincipalDisplayName",
-        "servicePrincipalDisplayName",
-        Text,
-    ),
-    ("ServicePrincipalName", "servicePrincipalName", Text),
-    ("AppId", "appId", Text),
-    ("AppDisplayName", "appDisplayName", Text),
-    ("CreatedDateTime", "createdDateTime", Time),
-    ("ActivityDateTime", "activityDateTime", Time),
-    ("DetectedDateTime", "detectedDateTime", Time),
-    ("LastUpdatedDateTime", "lastUpdatedDateTime", Time),
-    ("RiskEventType", "riskEventType", Text),
-    ("RiskType", "riskType", Text),
-    ("RiskLevel", "riskLevel", Text),
-    ("RiskState", "riskState", Text),
-    ("IpAddress", "ipAddress", Text),
-    ("Location", "location", Json),
-];
-
-const AUDIT: &[Field] = &[
-    ("Id", "id", Text),
-    ("ActivityDateTime", "activityDateTime", Time),
-    ("ActivityDisplayName", "activityDisplayName", Text),
-    ("OperationName", "operationName", Text),
-    ("Result", "result", Text),
-    ("CorrelationId", "correlationId", Text),
-    ("UserAgent", "userAgent", Text),
-    ("InitiatedBy", "initiatedBy", Json),
-    ("TargetResources", "targetResources", Json),
-    ("AdditionalDetails", "additionalDetails", Json),
-];
-
-const GRAPH_CALL: &[Field] = &[
-    ("RequestId", "requestId", Text),
-    ("TimeGenerated", "timeGenerated", Time),
-    ("UserId", "userId", Text),
-    ("SessionId", "sessionId", Text),
-    ("C_Sid", "C_Sid", Text),
-    ("SignInActivityId", "signInActivityId", Text),
-    ("AppId", "appId", Text),
-    ("IPAddress", "ipAddress", Text),
-    ("UserAgent", "userAgent", Text),
-    ("RequestMethod", "requestMethod", Text),
-    ("RequestUri", "requestUri", Text),
-    ("ResponseStatusCode", "responseStatusCode", Text),
-];
-
-const TABLES: [Table; 9] = [
-    Table {
-        name: "SigninLogs",
-        category: "SignInLogs",
-        marks: &[
-            "UserPrincipalName",
-            "ConditionalAccessStatus",
-            "IsInteractive",
-        ],
-        properties: SIGN_IN,
-    },
-    Table {
-        name: "AADNonInteractiveUserSignInLogs",
-        category: "NonInteractiveUserSignInLogs",
-        marks: &[],
-        properties: SIGN_IN,
-    },
-    Table {
-        name: "AADUserRiskEvents",
-        category: "UserRiskEvents",
-        marks: &["RiskEventType", "DetectedDateTime", "UserId"],
-        properties: RISK_EVENT,
-    },
-    Table {
-        name: "AADServicePrincipalRiskEvents",
-        category: "ServicePrincipalRiskEvents",
-        marks: &["RiskEventType", "DetectedDateTime", "ServicePrincipalId"],
-        properties: WORKLOAD,
-    },
-    Table {
-        name: "AADRiskyUsers",
-        category: "RiskyUsers",
-        marks: &["RiskLastUpdatedDateTime", "UserPrincipalName"],
-        properties: RISKY_USER,
-    },
-    Table {
-        name: "AuditLogs",
-        category: "AuditLogs",
-        marks: &["ActivityDisplayName", "TargetResources", "InitiatedBy"],
-        properties: AUDIT,
-    },
-    Table {
-        name: "MicrosoftGraphActivityLogs",
-        category: "MicrosoftGraphActivityLogs",
-        marks: &["RequestUri", "ResponseStatusCode", "SignInActivityId"],
-        properties: GRAPH_CALL,
-    },
-    Table {
-        name: "AADServicePrincipalSignInLogs",
-        category: "ServicePrincipalSignInLogs",
-        marks: &[],
-        properties: WORKLOAD,
-    },
-    Table {
-        name: "AADManagedIdentitySignInLogs",
-        category: "ManagedIdentitySignInLogs",
-        marks: &[],
-        properties: WORKLOAD,
-    },
-];
 
 /// What Kusto appends to a column's name where a union found it with two types.
 const TYPES: [&str; 8] = [
@@ -282,7 +45,7 @@ impl<'a> Cell<'a> {
         match json.get() {
             "null" => None,
             text if text.starts_with('"') => {
-                let text: Text_<'a> = serde_json::from_str(text).ok()?;
+                let text: Str<'a> = serde_json::from_str(text).ok()?;
                 Some(Self::Text(text.0))
             }
             other => Some(Self::Json(other)),
@@ -299,7 +62,7 @@ impl<'a> Cell<'a> {
 
 /// A string, borrowed where it can be.
 #[derive(Deserialize)]
-struct Text_<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Str<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The heads of columns, matched with the tables once.
 #[derive(Debug)]
@@ -382,7 +145,7 @@ impl Heads {
         self.names.get(at).map_or("", String::as_str)
     }
 
-    /// Decodes the row of these cells. Never fails, as [`entra::decode`] does
+    /// Decodes the row of these cells. Never fails, as `entra::decode` does
     /// not.
     pub(super) fn decode<'a>(
         &self,
@@ -627,7 +390,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(Text_(key)) = map.next_key()? {
+                while let Some(Str(key)) = map.next_key()? {
                     members.push((key, map.next_value()?));
                 }
                 Ok(Members(members))
