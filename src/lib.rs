@@ -23,6 +23,7 @@ pub mod console;
 
 pub mod ruleset;
 pub mod backtest;
+pub mod history;
 pub mod intel_files;
 pub mod config;
 pub mod telemetry;

@@ -62,6 +62,10 @@ pub struct Metrics {
     pub quarantine_records: Gauge,
     /// `evictd_commit_failures_total`: commits that failed and are tried again.
     pub commit_failures: Counter,
+    /// `evictd_history_bytes`: bytes of kept records on disk.
+    pub history_bytes: Gauge,
+    /// `evictd_history_failures_total`: messages that were judged and not kept.
+    pub history_failures: Counter,
     /// `evictd_memory_cached_users`: users whose memory is in RAM.
     pub memory_cached_users: Gauge,
     /// `evictd_surroundings_entries{kind}`, `kind` common: countries, networks
@@ -116,6 +120,8 @@ impl Metrics {
             quarantine_dropped: counter(&recorder, "evictd_quarantine_dropped_total", &[]),
             quarantine_records: gauge(&recorder, "evictd_quarantine_records", &[]),
             commit_failures: counter(&recorder, "evictd_commit_failures_total", &[]),
+            history_bytes: gauge(&recorder, "evictd_history_bytes", &[]),
+            history_failures: counter(&recorder, "evictd_history_failures_total", &[]),
             memory_cached_users: gauge(&recorder, "evictd_memory_cached_users", &[]),
             surroundings_common: gauge(
                 &recorder,
@@ -332,7 +338,7 @@ fn histogram(
 }
 
 /// The name of every metric.
-pub const METRIC_NAMES: [&str; 32] = {
+pub const METRIC_NAMES: [&str; 34] = {
     let mut names = [""; DESCRIPTIONS.len()];
     let mut i = 0;
     while i < names.len() {
@@ -384,6 +390,16 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'c',
         "evictd_commit_failures_total",
         "Commits that failed and are tried again",
+    ),
+    (
+        'g',
+        "evictd_history_bytes",
+        "Bytes on disk of the records kept for backtests",
+    ),
+    (
+        'c',
+        "evictd_history_failures_total",
+        "Messages that were judged and could not be kept",
     ),
     (
         'g',

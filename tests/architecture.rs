@@ -33,6 +33,7 @@ const RULES: &[(&str, &[&str])] = &[
         "console",
         &["model", "store", "respond::lifecycle", "telemetry"],
     ),
+    ("history", &["ingest", "telemetry"]),
     ("intel_files", &["detect::intel", "telemetry"]),
     ("telemetry", &["model"]),
     ("pipeline", &["*"]),

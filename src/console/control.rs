@@ -82,6 +82,22 @@ pub struct About {
     pub policy_set: String,
     /// How far each partition is.
     pub partitions: Vec<Partition>,
+    /// What is kept of what was received; nothing where that is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Kept>,
+}
+
+/// What is kept of what was received.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// For how many days.
+    pub days: u32,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The oldest day of which anything is kept.
+    pub since: Option<jiff::civil::Date>,
+    /// Why what is received now is not kept, where it is not.
+    pub failing: Option<String>,
 }
 
 /// How far a partition is.

@@ -27,9 +27,10 @@ use tokio_util::sync::CancellationToken;
 use self::reload::Serving;
 use self::stage::Stage;
 use crate::config::{Config, VERSION};
-use crate::console::control::{About, Control, Desk, Partition, Retried, RetryError};
+use crate::console::control::{About, Control, Desk, Kept, Partition, Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::console::pages;
+use crate::history::{History, Keeper, Standing};
 use crate::ingest::eventhub::{Inlet, LagBoard, receive};
 use crate::ingest::{Source, entra};
 use crate::intel_files::{Fetcher, Refresher, at_hand};
@@ -67,6 +68,7 @@ pub struct Daemon {
 struct Stages {
     receivers: Stage,
     pipeline: Stage,
+    history: Stage,
     responder: Stage,
     console: Stage,
     lists: Stage,
@@ -145,6 +147,8 @@ impl Daemon {
         let Stages {
             receivers,
             pipeline,
+            // How it goes is in the status: it never stops the rest.
+            history: _,
             responder,
             console,
             lists,
@@ -179,6 +183,7 @@ impl Stages {
         let Self {
             receivers,
             pipeline,
+            history,
             responder,
             console,
             lists,
@@ -191,6 +196,8 @@ impl Stages {
         // takes some milliseconds.
         let commit = drain.saturating_sub(began.elapsed()).max(drain / 5);
         outcome = outcome.and(pipeline.stop(commit).await);
+        // Its input has ended with the pipeline; what waits is some megabytes.
+        outcome = outcome.and(history.stop(drain / 5).await);
         outcome = outcome.and(responder.stop(left()).await);
         outcome = outcome.and(console.stop(left().max(Duration::from_millis(500))).await);
         // Whatever it is at, it may be cut off: a version is kept whole or not.
@@ -231,10 +238,13 @@ impl Parts {
                 sequence: p.sequence,
             })
             .collect();
+        let (keeper, history) = self.history()?;
+        let standing = history.as_ref().map(History::watch);
         let inlet = Inlet {
             config: Arc::new(self.config.event_hubs.clone()),
             credential: credential as Arc<dyn TokenCredential>,
             decode: entra::decode_enqueued,
+            keep_bodies: history.is_some(),
             out,
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
@@ -243,6 +253,7 @@ impl Parts {
             store: self.store.clone(),
             policies: self.serving.policies(),
             intel: refresher.intel(),
+            history: keeper,
             inbox,
             requests,
             wake: Arc::clone(&self.wake),
@@ -263,6 +274,12 @@ impl Parts {
         let stop = token();
         let receivers = Stage::spawn("receivers", stop.clone(), receive(inlet, positions, stop));
         let pipeline = Stage::spawn("pipeline", token(), pipeline.run()).that_ends_with_its_input();
+        let history = Stage::spawn("history", token(), async move {
+            match history {
+                Some(history) => history.finished().await,
+                None => Ok(()),
+            }
+        });
         let stop = token();
         let responder = Stage::spawn("responder", stop.clone(), async move {
             responder.run(stop, wake).await;
@@ -277,14 +294,25 @@ impl Parts {
         let console = Stage::spawn(
             "console",
             stop.clone(),
-            self.console(listener, control, ask, stop),
+            self.console(listener, control, ask, standing, stop),
         );
         Ok(Stages {
             receivers,
             pipeline,
+            history,
             responder,
             console,
             lists,
+        })
+    }
+
+    /// The thread that keeps what is received, unless it is switched off.
+    fn history(&self) -> anyhow::Result<(Keeper, Option<History>)> {
+        let metrics = Arc::clone(&self.metrics);
+        let started = History::start(&self.config.state, self.config.history, metrics);
+        Ok(match started.context("a thread for the history")? {
+            Some((keeper, history)) => (keeper, Some(history)),
+            None => (Keeper::off(), None),
         })
     }
 
@@ -294,6 +322,7 @@ impl Parts {
         listener: TcpListener,
         control: Control,
         ask: mpsc::Sender<Request>,
+        standing: Option<impl Fn() -> Standing + Send + Sync + 'static>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let health = Arc::clone(&self.health);
@@ -305,13 +334,18 @@ impl Parts {
             stop.clone(),
         );
         let watchdog = systemd::watchdog(Arc::clone(&self.health), stop.clone());
-        let serve_control = control.serve(self.desk(ask), stop);
+        let serve_control = control.serve(self.desk(ask, standing), stop);
         let (pages, control, (), ()) = tokio::join!(serve_pages, serve_control, tick, watchdog);
         pages.context("the health and metrics listener")?;
         control.context("the control socket")
     }
 
-    fn desk(self, ask: mpsc::Sender<Request>) -> Desk {
+    fn desk(
+        self,
+        ask: mpsc::Sender<Request>,
+        standing: Option<impl Fn() -> Standing + Send + Sync + 'static>,
+    ) -> Desk {
+        let days = self.config.history.days;
         let since = Timestamp::now();
         let policies = self.serving.policies();
         let board = self.board;
@@ -333,6 +367,7 @@ impl Parts {
                     .into_iter()
                     .map(shown)
                     .collect(),
+                history: standing.as_ref().map(|standing| kept(days, standing())),
             }),
             retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
             reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
@@ -347,6 +382,15 @@ fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
         state: status.state.as_str().to_owned(),
         sequence: status.sequence,
         lag_seconds: status.lag_seconds,
+    }
+}
+
+fn kept(days: u32, standing: Standing) -> Kept {
+    Kept {
+        days,
+        bytes: standing.bytes,
+        since: standing.since,
+        failing: standing.failing,
     }
 }
 
@@ -486,6 +530,7 @@ mod tests {
         let stages = Stages {
             receivers: stuck("receivers"),
             pipeline: stuck("pipeline"),
+            history: stuck("history"),
             responder,
             console: stuck("console"),
             lists: stuck("lists"),

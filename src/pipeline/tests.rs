@@ -5,6 +5,7 @@ mod hostile;
 use jiff::SignedDuration;
 
 use super::*;
+use crate::history::Keeper;
 use crate::ingest::{Category, Decoded};
 use crate::model::{
     ActionKind, ActionState, Event, Network, RecordId, RiskDetection, RiskLevel, RiskState,
@@ -39,6 +40,7 @@ fn pipeline(
         store: store.clone(),
         policies: watch::Sender::new(Arc::new(policies)).subscribe(),
         intel: watch::Sender::new(Arc::new(Intel::default())).subscribe(),
+        history: Keeper::off(),
         inbox,
         requests,
         wake: Arc::new(Notify::new()),
@@ -97,6 +99,7 @@ fn risk(user: &str, risk_type: &str, at: Timestamp) -> Message {
             events: vec![(Category("UserRiskEvents"), event)],
             ..Decoded::default()
         },
+        body: None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! - `faults`: a broken network, a broken Graph, a broken policy
 //! - `process`: a real process, its systemd, its operator, its shell
 //! - `workload`: a service principal at risk, which a human is asked about
+//! - `history`: what was received is kept
 //! - `kill`: a real process, killed at any point of the path
 
 #![expect(
@@ -20,6 +21,7 @@ mod contain;
 mod disorder;
 mod faults;
 mod fresh;
+mod history;
 mod kill;
 mod process;
 mod support;

@@ -299,7 +299,7 @@ async fn what_is_wrong_is_said_in_one_line_that_names_it() {
         told += &format!("{what}: {}\n", said.replace(port, "PORT"));
     }
     insta::assert_snapshot!(told, @r#"
-    an unknown section: evictd: DIR/evictd.toml: unknown field `intelligence`, expected one of `tenant`, `state`, `policies`, `event_hubs`, `credential`, `graph`, `intel`, `http`, `control`, `log`
+    an unknown section: evictd: DIR/evictd.toml: unknown field `intelligence`, expected one of `tenant`, `state`, `policies`, `event_hubs`, `credential`, `graph`, `intel`, `history`, `http`, `control`, `log`
     no secret: evictd: cannot start: credential client_secret: secret or secret_file is missing
     half a namespace: evictd: DIR/evictd.toml: "contoso" is not fully qualified; did you mean "contoso.servicebus.windows.net"? for key `event_hubs.namespace`
     no hub: evictd: DIR/evictd.toml: name at least one event hub for key `event_hubs.hubs`

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use crate::cli::output::{self, escape};
-use crate::console::control::{Partition, Status};
+use crate::console::control::{Kept, Partition, Status};
 use crate::model::{ActionState, ActionView, Admission, CaseView, Containment, Stage, UserRef};
 use crate::policy;
 use crate::store::Judgement;
@@ -356,10 +356,27 @@ pub(super) fn status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io
         true => writeln!(out, "outbox: empty")?,
         false => writeln!(out, "outbox: {}", outbox.join(", "))?,
     }
+    history(out, about.history.as_ref())?;
     match status.quarantined {
         0 => writeln!(out, "quarantine: empty"),
         1 => writeln!(out, "quarantine: 1 record; see `evictd quarantine list`"),
         n => writeln!(out, "quarantine: {n} records; see `evictd quarantine list`"),
+    }
+}
+
+/// What a backtest can read; no word of it where nothing is to be kept.
+fn history(out: &mut dyn Write, kept: Option<&Kept>) -> io::Result<()> {
+    let Some(kept) = kept else {
+        return Ok(());
+    };
+    let size = indicatif::HumanBytes(kept.bytes);
+    match kept.since {
+        Some(since) => writeln!(out, "history: {size} since {since}, for {} days", kept.days)?,
+        None => writeln!(out, "history: empty, for {} days", kept.days)?,
+    }
+    match &kept.failing {
+        Some(reason) => writeln!(out, "history: NOT KEPT at present: {}", escape(reason)),
+        None => Ok(()),
     }
 }
 

@@ -130,6 +130,7 @@ fn about() -> About {
         http: "127.0.0.1:9464".to_owned(),
         policy_set: "0011".to_owned(),
         partitions: Vec::new(),
+        history: None,
     }
 }
 
