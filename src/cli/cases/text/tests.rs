@@ -86,6 +86,7 @@ fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
         containment: Containment::default(),
         actions,
         decisions: Vec::new(),
+        findings: Vec::new(),
         signals: Vec::new(),
     };
     case.derive(None);
