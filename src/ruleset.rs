@@ -4,12 +4,16 @@
 //! Invariant: what is read is bounded before it is read, and a file that
 //! cannot be read is a problem like any other: a set never loads in part.
 
+mod places;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::detect::CATALOGUE;
 use crate::policy::{self, KnownSignal, PolicyErrors, PolicySet, Problem, Source};
+
+pub use self::places::place_of_mode;
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -73,7 +77,11 @@ fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
     }
 }
 
-fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+/// The policy files of a folder, by name.
+///
+/// # Errors
+/// When the folder cannot be read, or holds more than [`FILES_MAX`].
+pub(crate) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
     let problem = |message: String| Problem::of_file(dir.display().to_string(), message);
     let cannot_read = |error: std::io::Error| problem(format!("cannot be read: {error}"));
     let mut paths = Vec::new();

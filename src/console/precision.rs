@@ -59,8 +59,14 @@ mod tests {
         ];
         for (right, of, low, high) in table {
             let found = precision(right, of).unwrap();
-            assert!((found.low - low).abs() < 0.000_051, "{right}/{of} {found:?}");
-            assert!((found.high - high).abs() < 0.000_051, "{right}/{of} {found:?}");
+            assert!(
+                (found.low - low).abs() < 0.000_051,
+                "{right}/{of} {found:?}"
+            );
+            assert!(
+                (found.high - high).abs() < 0.000_051,
+                "{right}/{of} {found:?}"
+            );
             // It is symmetric in right and wrong.
             let other = precision(of - right, of).unwrap();
             assert!((1.0 - other.low - found.high).abs() < 1e-12, "{right}/{of}");

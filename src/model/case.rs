@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::containment::{Containment, Stage};
 use super::{
-    ActionId, ActionKind, ActionState, Admission, CaseId, Decision, Effect, Finding, Signal, UserRef,
+    ActionId, ActionKind, ActionState, Admission, CaseId, Decision, Effect, Finding, Signal,
+    UserRef,
 };
 
 /// Where a case stands, derived from its actions and never stored.

@@ -58,9 +58,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{
-        Network, RecordId, RiskDetection, RiskLevel, RiskyUser, UserId, UserRef,
-    };
+    use crate::model::{Network, RecordId, RiskDetection, RiskLevel, RiskyUser, UserId, UserRef};
 
     const HOUR: i64 = 3_600;
 
@@ -107,16 +105,28 @@ mod tests {
         let admin = RiskType::ADMIN_CONFIRMED;
         let month = 30 * 24 * HOUR;
         let table = [
-            (detection("leakedCredentials", S::Dismissed, 60), Some(Truth::Benign)),
-            (detection("leakedCredentials", S::ConfirmedSafe, 0), Some(Truth::Benign)),
-            (detection("leakedCredentials", S::ConfirmedCompromised, 0), Some(Truth::Theft)),
+            (
+                detection("leakedCredentials", S::Dismissed, 60),
+                Some(Truth::Benign),
+            ),
+            (
+                detection("leakedCredentials", S::ConfirmedSafe, 0),
+                Some(Truth::Benign),
+            ),
+            (
+                detection("leakedCredentials", S::ConfirmedCompromised, 0),
+                Some(Truth::Theft),
+            ),
             (detection("leakedCredentials", S::Remediated, 60), None),
             (detection("leakedCredentials", S::AtRisk, 60), None),
             // Another thing happened before, or after.
             (detection("leakedCredentials", S::Dismissed, -1), None),
             (detection("leakedCredentials", S::Dismissed, 2 * HOUR), None),
             (detection(admin, S::AtRisk, 2 * HOUR), Some(Truth::Theft)),
-            (detection(admin, S::ConfirmedCompromised, HOUR), Some(Truth::Theft)),
+            (
+                detection(admin, S::ConfirmedCompromised, HOUR),
+                Some(Truth::Theft),
+            ),
             (detection(admin, S::Dismissed, HOUR), Some(Truth::Benign)),
             (risky(S::Dismissed, 2 * HOUR), Some(Truth::Benign)),
             (risky(S::ConfirmedSafe, month), Some(Truth::Benign)),

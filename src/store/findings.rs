@@ -186,11 +186,7 @@ pub(super) fn said_in_entra(
     cases::touch(transaction, case, now)
 }
 
-fn save(
-    transaction: &Transaction<'_>,
-    case: &CaseId,
-    finding: &Finding,
-) -> Result<(), StoreError> {
+fn save(transaction: &Transaction<'_>, case: &CaseId, finding: &Finding) -> Result<(), StoreError> {
     let note = finding.note.as_deref();
     let note = note.map(|note| note.chars().take(NOTE_CHARS_MAX).collect::<String>());
     let source = if finding.by.is_some() {
