@@ -4,6 +4,8 @@
 //! nothing here decides.
 
 pub mod check;
+pub mod report;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -16,18 +18,23 @@ use super::client::Client;
 pub enum PolicyCommand {
     /// Say everything that is wrong with policy files, and what may not be meant.
     Check(check::CheckArgs),
+    /// Show which policies serve, and whether they are those on the disk.
+    Status(status::StatusArgs),
+    /// Show how right each policy was, by the judgement of humans.
+    Report(report::ReportArgs),
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// When a file cannot be read, or the daemon is asked and does not answer.
-#[expect(
-    clippy::unused_async,
-    reason = "commands that ask the daemon wait for it"
-)]
-pub async fn run(command: PolicyCommand, _client: &Client) -> anyhow::Result<ExitCode> {
+pub async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
+        PolicyCommand::Status(args) => status::run(&args, client).await,
+        PolicyCommand::Report(args) => {
+            report::run(&args, client).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -495,6 +495,7 @@ fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
             since: at(-5 * 3_600),
             http: "127.0.0.1:9464".to_owned(),
             policy_set: "3f9a01".to_owned(),
+            policies_stale: false,
             partitions: vec![partition("0", Some(4_711)), partition("1", None)],
         },
         ready: true,
