@@ -149,7 +149,8 @@ fn lacks(bar: Bar, standing: &Standing) -> String {
     let judged = standing.theft + standing.benign;
     match u64::from(bar.cases).saturating_sub(judged) {
         0 => "the lower end is below it".to_owned(),
-        more => format!("{more} more judged cases are needed"),
+        1 => "1 more must be judged".to_owned(),
+        more => format!("{more} more must be judged"),
     }
 }
 
@@ -234,7 +235,37 @@ mod tests {
         };
         let mut out = Vec::new();
         text(&mut out, &report).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"");
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+        Cases since 2026-11-24 06:00:00 Z
+
+        stolen-session  shadow, owner identity-team
+          called for   91 in shadow, 0 asked, 0 acted
+          judged       3 theft, 77 approved, 2 confirmed in entra, 9 unjudged
+          precision    100.0 % (95.5 to 100.0 %): 82 theft, 0 not; 9 unjudged
+          bar          MET: 95 % by the lower end, 20 judged cases
+          to promote   write `mode: approve` in /etc/evictd/policies/a.yaml:4; evictd never does
+
+        risky-network  approve, owner identity-team
+          called for   23 in shadow, 0 asked, 0 acted
+          judged       18 approved, 1 denied, 4 expired
+          precision    94.7 % (75.4 to 99.1 %): 18 theft, 1 not; 4 unjudged
+          bar          not met: 95 % by the lower end, 20 judged cases; 1 more must be judged
+
+        many-but-wrong  shadow, owner identity-team
+          called for   21 in shadow, 0 asked, 0 acted
+          judged       9 benign, 12 dismissed in entra
+          precision    0.0 % (0.0 to 15.5 %): 0 theft, 21 not; 0 unjudged
+          bar          not met: 95 % by the lower end, 20 judged cases; the lower end is below it
+
+        silent  shadow, owner identity-team
+          called for nothing
+          bar          not met: 95 % by the lower end, 20 judged cases; 20 more must be judged
+
+        renamed  serves no more
+          called for   2 in shadow, 0 asked, 0 acted
+          judged       2 unjudged
+          precision    unknown: nobody judged any of 2; `evictd cases judge ID`
+        ");
     }
 
     #[test]

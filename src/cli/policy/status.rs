@@ -202,7 +202,16 @@ mod tests {
 
     #[test]
     fn a_set_that_serves_as_it_lies_on_disk() {
-        insta::assert_snapshot!(plain(&status()), @"");
+        insta::assert_snapshot!(plain(&status()), @r"
+        Set 0123456789ab serves since 2026-11-24 06:00:00 Z (2 h ago), from /etc/evictd/policies
+
+          POLICY          MODE     OWNER          SHADOW   ASKED   ACTED   cases since 2026-10-25 06:00:00 Z
+          stolen-session  enforce  identity-team       0      12       3
+          device-code     shadow                       0       0       0
+
+        Last loaded 2026-11-24 06:00:00 Z (2 h ago): fine
+        On disk: the same set
+        ");
     }
 
     #[test]
@@ -219,7 +228,26 @@ mod tests {
             hash: None,
             differs: vec!["changed a.yaml".to_owned(), "new b.yaml".to_owned()],
         });
-        insta::assert_snapshot!(plain(&stale), @"");
+        insta::assert_snapshot!(plain(&stale), @r"
+        Set 0123456789ab serves since 2026-11-24 06:00:00 Z (2 h ago), from /etc/evictd/policies
+
+          POLICY          MODE     OWNER          SHADOW   ASKED   ACTED   cases since 2026-10-25 06:00:00 Z
+          stolen-session  enforce  identity-team       0      12       3
+          device-code     shadow                       0       0       0
+
+        STALE: the load of 2026-11-24 07:58:20 Z (100 s ago) failed; the set above goes on serving until it is mended
+
+        a.yaml:2:7: `mode` is `enforced`
+          2 | mode: enforced
+            |       ^^^^^^^^
+            = did you mean `enforce`?
+
+        \u{1b}[2Jb.yaml: not UTF-8 text: byte 9
+
+        On disk: a set that does not compile
+          changed a.yaml
+          new b.yaml
+        ");
     }
 
     #[test]
@@ -230,8 +258,12 @@ mod tests {
             differs: vec!["gone a.yaml".to_owned()],
         });
         let text = plain(&changed);
-        let told = text.split_once("\n\nLast").unwrap().1;
-        insta::assert_snapshot!(told, @"");
+        let told = text.split_once("\n\nLast ").unwrap().1;
+        insta::assert_snapshot!(told, @r"
+        loaded 2026-11-24 06:00:00 Z (2 h ago): fine
+        On disk: set ba9876543210, which is loaded within seconds
+          gone a.yaml
+        ");
         // Those that ship lie on no disk.
         changed.on_disk = None;
         changed.serving.directory = None;

@@ -374,6 +374,7 @@ async fn status_tells_what_the_daemon_and_the_store_know() {
             "version": "1.2.3",
             "since": "2026-09-21T14:13:20Z",
             "http": "127.0.0.1:9464",
+            "policies_stale": false,
             "policy_set": "0011",
             "partitions": [],
             "ready": false,
