@@ -164,3 +164,47 @@ async fn a_batch_is_decided_by_one_set_however_often_another_is_swapped_in() {
     stop.store(true, Ordering::Relaxed);
     swapper.join().unwrap();
 }
+
+#[tokio::test]
+async fn an_administrators_word_about_a_shadow_case_measures_its_policy() {
+    let kind = "anonymizedIPAddress";
+    let text = "policy: p\nwindow: 60m\nsignals: { risk.anonymizedIPAddress: 60 }\n\
+                rungs: [{ at: 60, do: [revoke_sessions] }]\n";
+    let now = Timestamp::now();
+    let admin = || risk("ana", RiskType::ADMIN_CONFIRMED, now);
+    let table = [
+        (vec![risk("ana", kind, now)], "unjudged"),
+        (
+            vec![risk("ana", kind, now), dismissed("ana", kind, now)],
+            "dismissed_in_entra",
+        ),
+        (vec![risk("ana", kind, now), admin()], "confirmed_in_entra"),
+        (
+            vec![risk("ana", kind, now), dismissed("ana", kind, now), admin()],
+            "confirmed_in_entra",
+        ),
+        // Somebody else's says nothing of her.
+        (
+            vec![risk("ana", kind, now), dismissed("ben", kind, now)],
+            "unjudged",
+        ),
+    ];
+    for (messages, expected) in table {
+        let (_directory, store) = store().await;
+        let set = watch::Sender::new(compiled(text).unwrap());
+        let (pipeline, out, _ask) = serving(&store, set.subscribe());
+        for (sequence, mut message) in (0..).zip(messages) {
+            message.source.sequence = sequence;
+            out.send(message).await.unwrap();
+        }
+        drop(out);
+        pipeline.run().await.unwrap();
+        let since = now - SignedDuration::from_hours(1);
+        let record = store.track_record(since).await.unwrap();
+        let [tally] = record.tallies.as_slice() else {
+            panic!("{record:?}");
+        };
+        let found = (tally.effect, tally.judged.as_str(), tally.cases);
+        assert_eq!(found, (Effect::Shadow, expected, 1));
+    }
+}
