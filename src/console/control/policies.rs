@@ -5,6 +5,8 @@
 //! a finding is kept with who gave it, as the kernel names them, and moves no
 //! action.
 
+use std::sync::Arc;
+
 use axum::extract::{ConnectInfo, Json as Body, Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::Json;
@@ -15,7 +17,6 @@ use super::super::policies::{self, Attempt, OnDisk, PolicyReport, PolicyStatus, 
 use super::{Fault, Reloaded, Served, Shared, change};
 use crate::console::peer::Peer;
 use crate::model::{CaseView, Finding, Truth};
-use std::sync::Arc;
 
 /// What is counted unless asked otherwise.
 const COUNTED: SignedDuration = SignedDuration::from_hours(30 * 24);

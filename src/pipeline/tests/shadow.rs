@@ -142,6 +142,7 @@ async fn a_batch_is_decided_by_one_set_however_often_another_is_swapped_in() {
         }
     };
     let stop = Arc::new(AtomicBool::new(false));
+    let mut swapped = sender.subscribe();
     let swapper = std::thread::spawn({
         let (sender, stop) = (Arc::clone(&sender), Arc::clone(&stop));
         move || {
@@ -154,6 +155,7 @@ async fn a_batch_is_decided_by_one_set_however_often_another_is_swapped_in() {
         }
     });
     let mut state = pipeline.load().await.unwrap();
+    swapped.changed().await.unwrap();
     for n in 0..20 {
         let judged = pipeline.step_all(&mut state, &batch(n)).await.unwrap();
         let decisions = &judged.commit.decisions;
