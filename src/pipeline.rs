@@ -8,6 +8,8 @@
 //! readiness says so meanwhile. Each try judges anew, so that the guard's word
 //! is as old as the commit: what became stale meanwhile is asked about.
 
+mod finding;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -256,6 +258,8 @@ impl Pipeline {
                     continue;
                 }
                 judged.commit.proofs.extend(step.proof);
+                let word = finding::said_in_entra(event, &remembered.memory);
+                judged.commit.findings.extend(word);
                 // What is asked after a question was withdrawn stands: a commit
                 // withdraws last.
                 judged

@@ -4,6 +4,8 @@
 //! Invariant: what is read is bounded before it is read, and a file that
 //! cannot be read is a problem like any other: a set never loads in part.
 
+mod places;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
@@ -13,6 +15,8 @@ use crate::detect::CATALOGUE;
 use crate::policy::{
     self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, Source,
 };
+
+pub use self::places::place_of_mode;
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -163,7 +167,11 @@ impl Reading {
     }
 }
 
-fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+/// The policy files of a folder, by name.
+///
+/// # Errors
+/// When the folder cannot be read, or holds more than [`FILES_MAX`].
+pub(crate) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
     let problem = |message: String| Problem::of_file(dir.display().to_string(), message);
     let cannot_read = |error: std::io::Error| problem(format!("cannot be read: {error}"));
     let mut paths = Vec::new();

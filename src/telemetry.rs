@@ -6,7 +6,7 @@
 //! (performance.md). Invariant: every label takes its values from a closed
 //! set or from configuration; never a user, an address or a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
@@ -80,6 +80,7 @@ pub struct Metrics {
     /// `evictd_policies_stale`: 1 while the files on disk do not compile and
     /// the last good set serves.
     pub policies_stale: Gauge,
+    policies_serve: Mutex<String>,
 }
 
 impl Metrics {
@@ -136,6 +137,7 @@ impl Metrics {
             pipeline_queue_depth: gauge(&recorder, "evictd_pipeline_queue_depth", &[]),
             paused: gauge(&recorder, "evictd_paused", &[]),
             policies_stale: gauge(&recorder, "evictd_policies_stale", &[]),
+            policies_serve: Mutex::new(String::new()),
             recorder,
         };
         let build = [("version", env!("CARGO_PKG_VERSION"))];
@@ -164,7 +166,19 @@ impl Metrics {
     pub fn render(&self) -> String {
         let handle = self.recorder.handle();
         handle.run_upkeep();
-        handle.render()
+        let mut text = handle.render();
+        let serving = self
+            .policies_serve
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !serving.is_empty() {
+            text.push_str(&format!(
+                "# HELP {POLICIES_INFO} {POLICIES_INFO_HELP}\n# TYPE {POLICIES_INFO} gauge\n\
+                 {POLICIES_INFO}{{hash=\"{}\"}} 1\n",
+                *serving
+            ));
+        }
+        text
     }
 
     /// `evictd_records_total{category,result}`; `category` must come from the
@@ -271,10 +285,14 @@ impl Metrics {
         self.counter("evictd_policy_reloads_total", &[("result", result)])
     }
 
-    /// `evictd_policy_set_info{hash}`: 1 for the set that serves, 0 for one
-    /// that served before.
-    pub fn policy_set(&self, hash: &str) -> Gauge {
-        gauge(&self.recorder, "evictd_policy_set_info", &[("hash", hash)])
+    /// `evictd_policies_info{hash}` 1: the set that serves, and that alone. A
+    /// gauge of the recorder would leave a series behind for each set before.
+    pub fn policies_serve(&self, hash: &str) {
+        let mut serving = self
+            .policies_serve
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        hash.clone_into(&mut serving);
     }
 
     /// `evictd_intel_entries{list}`: entries of an intelligence list; 0 when
@@ -347,6 +365,10 @@ pub const METRIC_NAMES: [&str; 34] = {
     }
     names
 };
+
+/// Written by hand at each render: one series, whatever served before.
+const POLICIES_INFO: &str = "evictd_policies_info";
+const POLICIES_INFO_HELP: &str = "Always 1; the label is the hash of the policy set that serves";
 
 /// What each metric means, for `# HELP` lines: kind, name, text.
 const DESCRIPTIONS: &[(char, &str, &str)] = &[
@@ -479,11 +501,7 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         "evictd_policy_reloads_total",
         "Reloads of the policies, by result",
     ),
-    (
-        'g',
-        "evictd_policy_set_info",
-        "1 for the hash of the policy set that serves",
-    ),
+    ('g', POLICIES_INFO, POLICIES_INFO_HELP),
     (
         'g',
         "evictd_intel_entries",
@@ -565,7 +583,14 @@ mod tests {
         metrics.response.total.record(2.0);
         metrics.records("SignInLogs", "event").increment(1);
         metrics.ingest_lag("insights", "0").set(1.5);
+        metrics.policies_serve("0011");
+        metrics.policies_serve("2233");
         let text = metrics.render();
+        let info: Vec<&str> = text
+            .lines()
+            .filter(|l| l.starts_with(POLICIES_INFO))
+            .collect();
+        assert_eq!(info, ["evictd_policies_info{hash=\"2233\"} 1"]);
         assert!(
             text.contains("evictd_response_seconds_bucket{stage=\"total\",le=\"2.5\"} 1"),
             "{text}"

@@ -6,6 +6,7 @@
 //! which stops the rest and the process non-zero. Stopping goes the same way,
 //! each stage draining into the next, within 10 s.
 
+mod listing;
 mod reload;
 mod stage;
 mod systemd;
@@ -139,7 +140,8 @@ impl Daemon {
     /// When the policies do not compile; the last good ones go on serving.
     /// How a list's refresh ends is in its metrics and the log.
     pub fn reload(&self) -> anyhow::Result<()> {
-        self.serving.reload()
+        self.serving.reload()?;
+        Ok(())
     }
 
     /// Ends when a stage ends early, with the reason.
@@ -316,7 +318,8 @@ impl Parts {
         })
     }
 
-    /// The pages, the control socket, the watchdog and the gauges that age.
+    /// The pages, the control socket, the watchdog, the gauges that age and
+    /// the policies' folder.
     async fn console(
         self,
         listener: TcpListener,
@@ -334,8 +337,10 @@ impl Parts {
             stop.clone(),
         );
         let watchdog = systemd::watchdog(Arc::clone(&self.health), stop.clone());
+        let follow = Arc::clone(&self.serving).follow(stop.clone());
         let serve_control = control.serve(self.desk(ask, standing), stop);
-        let (pages, control, (), ()) = tokio::join!(serve_pages, serve_control, tick, watchdog);
+        let (pages, control, (), (), ()) =
+            tokio::join!(serve_pages, serve_control, tick, watchdog, follow);
         pages.context("the health and metrics listener")?;
         control.context("the control socket")
     }
@@ -350,7 +355,11 @@ impl Parts {
         let policies = self.serving.policies();
         let board = self.board;
         let http = self.http.to_string();
-        let serving = self.serving;
+        let (serving, stale, told) = (
+            Arc::clone(&self.serving),
+            Arc::clone(&self.serving),
+            self.serving,
+        );
         Desk {
             store: self.store,
             wake: self.wake,
@@ -362,6 +371,7 @@ impl Parts {
                 since,
                 http: http.clone(),
                 policy_set: policies.borrow().hash.to_string(),
+                policies_stale: stale.is_stale(),
                 partitions: board
                     .snapshot(Timestamp::now())
                     .into_iter()
@@ -370,7 +380,8 @@ impl Parts {
                 history: standing.as_ref().map(|standing| kept(days, standing())),
             }),
             retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
-            reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
+            reload: Box::new(move || serving.reload().map_err(|errors| errors.to_string())),
+            policies: Box::new(move || told.status()),
         }
     }
 }
