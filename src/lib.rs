@@ -22,6 +22,7 @@ pub mod respond;
 pub mod console;
 
 pub mod ruleset;
+pub mod story;
 pub mod intel_files;
 pub mod config;
 pub mod telemetry;

@@ -101,10 +101,23 @@ fn is_policy_file(path: &Path) -> bool {
     let yaml = path
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !hidden && !path.is_dir()
+    yaml && !hidden && !is_test_file(path) && !path.is_dir()
 }
 
-fn read_source(path: &Path) -> Result<Source, String> {
+/// Whether it is a file of stories, `*.test.yaml` or `*.test.yml`: those stand
+/// beside the policies that they test.
+pub fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.as_encoded_bytes());
+    name.is_some_and(|name| {
+        !name.starts_with(b".") && (name.ends_with(b".test.yaml") || name.ends_with(b".test.yml"))
+    })
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// A line that says why not: too large, not UTF-8, not a regular file.
+pub fn read_source(path: &Path) -> Result<Source, String> {
     let cannot_read = |error: std::io::Error| format!("cannot be read: {error}");
     // A pipe would block for ever.
     if !fs::metadata(path).map_err(cannot_read)?.is_file() {
@@ -169,6 +182,8 @@ mod tests {
         write(dir.path(), "b.yml", minimal("second"));
         write(dir.path(), "a.yaml", minimal("first"));
         write(dir.path(), ".hidden.yaml", "not: a policy");
+        write(dir.path(), "a.test.yaml", "not: a policy");
+        write(dir.path(), "b.test.yml", "not: a policy");
         write(dir.path(), "README.md", "# not a policy");
         fs::create_dir(dir.path().join("nested.yaml")).unwrap();
         let set = load_directory(dir.path()).unwrap();

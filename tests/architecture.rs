@@ -15,6 +15,10 @@ const RULES: &[(&str, &[&str])] = &[
     ("policy", &["model"]),
     ("engine", &["model", "detect", "policy"]),
     ("ruleset", &["model", "detect", "policy"]),
+    (
+        "story",
+        &["model", "ingest", "detect", "policy", "engine", "ruleset"],
+    ),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
     (

@@ -20,14 +20,14 @@ const TEXT_MAX: usize = 1_000;
 
 /// A key with its value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<'n> {
-    pub(super) key: &'n Node,
-    pub(super) name: &'n str,
-    pub(super) value: &'n Node,
+pub(crate) struct Entry<'n> {
+    pub(crate) key: &'n Node,
+    pub(crate) name: &'n str,
+    pub(crate) value: &'n Node,
 }
 
 /// The keys of a mapping, each once. `what` names the mapping in messages.
-pub(super) fn entries<'n>(
+pub(crate) fn entries<'n>(
     node: &'n Node,
     what: &str,
     sink: &mut Sink<'_>,
@@ -56,7 +56,7 @@ pub(super) fn entries<'n>(
 }
 
 /// A mapping whose keys are known.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     node: &'n Node,
     what: &'static str,
     entries: Vec<Entry<'n>>,
@@ -64,7 +64,7 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Opens a mapping; every key that is not `allowed` is a problem.
-    pub(super) fn of(
+    pub(crate) fn of(
         node: &'n Node,
         what: &'static str,
         allowed: &[&str],
@@ -84,12 +84,12 @@ impl<'n> Fields<'n> {
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'n Node> {
         let entry = self.entries.iter().find(|entry| entry.name == name)?;
         Some(entry.value)
     }
 
-    pub(super) fn require(&self, name: &str, sink: &mut Sink<'_>) -> Option<&'n Node> {
+    pub(crate) fn require(&self, name: &str, sink: &mut Sink<'_>) -> Option<&'n Node> {
         let found = self.get(name);
         if found.is_none() {
             sink.report(self.node.place, format!("{} has no `{name}`", self.what));
@@ -99,7 +99,7 @@ impl<'n> Fields<'n> {
 }
 
 /// An optional field: `default` where it is absent, `None` where it is wrong.
-pub(super) fn or_default<'n, T>(
+pub(crate) fn or_default<'n, T>(
     field: Option<&'n Node>,
     default: T,
     read: impl FnOnce(&'n Node) -> Option<T>,
@@ -111,7 +111,7 @@ pub(super) fn or_default<'n, T>(
 }
 
 /// Text that is neither empty nor too long.
-pub(super) fn text<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Option<&'n str> {
+pub(crate) fn text<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Option<&'n str> {
     match &node.value {
         Value::Text(text) if text.trim().is_empty() => {
             sink.report(node.place, format!("{what} is empty"));
@@ -137,7 +137,7 @@ pub(super) fn text<'n>(node: &'n Node, what: &str, sink: &mut Sink<'_>) -> Optio
 }
 
 /// One of a few names.
-pub(super) fn choice<T: Copy>(
+pub(crate) fn choice<T: Copy>(
     node: &Node,
     what: &str,
     choices: &[(&str, T)],
@@ -154,7 +154,7 @@ pub(super) fn choice<T: Copy>(
 }
 
 /// A whole number within a range that fits `T`.
-pub(super) fn number<T: TryFrom<i64>>(
+pub(crate) fn number<T: TryFrom<i64>>(
     node: &Node,
     what: &str,
     range: RangeInclusive<i64>,
@@ -174,7 +174,7 @@ pub(super) fn number<T: TryFrom<i64>>(
 }
 
 /// A share such as `95%`, from 1% to 100%.
-pub(super) fn percent(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<u8> {
+pub(crate) fn percent(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<u8> {
     let digits = match &node.value {
         Value::Text(text) => text.strip_suffix('%'),
         _ => None,
@@ -193,7 +193,7 @@ pub(super) fn percent(node: &Node, what: &str, sink: &mut Sink<'_>) -> Option<u8
 }
 
 /// A duration such as `90s`, `60m` or `24h`, within a range in seconds.
-pub(super) fn duration(
+pub(crate) fn duration(
     node: &Node,
     what: &str,
     range: RangeInclusive<i64>,
@@ -231,7 +231,7 @@ fn seconds_of(text: &str) -> Option<i64> {
     digits.parse::<i64>().ok()?.checked_mul(seconds_per_unit)
 }
 
-pub(super) fn spelled(seconds: i64) -> String {
+pub(crate) fn spelled(seconds: i64) -> String {
     match seconds {
         s if s % 3_600 == 0 => format!("{}h", s / 3_600),
         s if s % 60 == 0 => format!("{}m", s / 60),
@@ -240,7 +240,7 @@ pub(super) fn spelled(seconds: i64) -> String {
 }
 
 /// A list with at least one item and at most `max`.
-pub(super) fn list<'n>(
+pub(crate) fn list<'n>(
     node: &'n Node,
     what: &str,
     max: usize,
@@ -267,7 +267,7 @@ pub(super) fn list<'n>(
 
 /// A mapping of which only `users` is known: a list of object ids or
 /// principal names.
-pub(super) fn users_of(node: &Node, what: &'static str, sink: &mut Sink<'_>) -> Option<UserList> {
+pub(crate) fn users_of(node: &Node, what: &'static str, sink: &mut Sink<'_>) -> Option<UserList> {
     let fields = Fields::of(node, what, &["users"], sink)?;
     or_default(fields.get("users"), UserList::default(), |node| {
         users(node, sink)
@@ -275,7 +275,7 @@ pub(super) fn users_of(node: &Node, what: &'static str, sink: &mut Sink<'_>) -> 
 }
 
 /// A list of users, possibly empty.
-pub(super) fn users(node: &Node, sink: &mut Sink<'_>) -> Option<UserList> {
+pub(crate) fn users(node: &Node, sink: &mut Sink<'_>) -> Option<UserList> {
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         return Some(UserList::default());
     }

@@ -14,12 +14,12 @@ pub mod score;
 
 mod compile;
 mod explain;
-mod fields;
-mod problem;
+pub(crate) mod fields;
+pub(crate) mod problem;
 mod scope;
 mod shipped;
 mod tuning;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 

@@ -106,7 +106,7 @@ fn printable(c: char) -> char {
 }
 
 /// A value as it is quoted in a message: one line, safe and short.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const QUOTED_MAX: usize = 60;
     let mut out: String = text.chars().take(QUOTED_MAX).map(printable).collect();
     if text.chars().nth(QUOTED_MAX).is_some() {
@@ -138,7 +138,7 @@ impl fmt::Display for PolicyErrors {
 impl std::error::Error for PolicyErrors {}
 
 /// Collects the problems of one file.
-pub(super) struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     path: &'a str,
     text: &'a str,
     problems: Vec<Problem>,
@@ -146,7 +146,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(path: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(path: &'a str, text: &'a str) -> Self {
         Self {
             path,
             text,
@@ -172,11 +172,11 @@ impl<'a> Sink<'a> {
         }
     }
 
-    pub(super) fn report(&mut self, place: Place, message: impl Into<String>) {
+    pub(crate) fn report(&mut self, place: Place, message: impl Into<String>) {
         self.add(place, message.into(), None);
     }
 
-    pub(super) fn report_with_hint(
+    pub(crate) fn report_with_hint(
         &mut self,
         place: Place,
         message: impl Into<String>,
@@ -195,12 +195,12 @@ impl<'a> Sink<'a> {
     }
 
     /// How many problems were reported, told or not.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.problems.len() + self.untold
     }
 
     /// The problems by place.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
         self.problems.sort();
         if self.untold > 0 {
             let message = format!("{} more problems are not shown", self.untold);
@@ -212,7 +212,7 @@ impl<'a> Sink<'a> {
 
 /// The name an author most likely meant: within a third of its length in
 /// typing errors, case apart.
-pub(super) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let seen = seen.to_lowercase();
     let allowed = (seen.chars().count() / 3).max(1);
     names
@@ -224,7 +224,7 @@ pub(super) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) 
 }
 
 /// "did you mean" where a name is near, else all that could stand there.
-pub(super) fn suggestion(seen: &str, names: &[&str]) -> String {
+pub(crate) fn suggestion(seen: &str, names: &[&str]) -> String {
     match nearest(seen, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.len() == 1 => format!("expected `{}`", names[0]),

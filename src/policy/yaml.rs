@@ -21,14 +21,14 @@ const NODES_MAX: usize = 20_000;
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
 }
 
 /// What stands there.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     /// A whole number; one beyond `i64` is a `Float`.
@@ -42,7 +42,7 @@ pub(super) enum Value {
 
 impl Node {
     /// What stands there, for a message.
-    pub(super) fn seen(&self) -> String {
+    pub(crate) fn seen(&self) -> String {
         match &self.value {
             Value::Null => "nothing".to_owned(),
             Value::Bool(value) => quoted(&value.to_string()),
@@ -56,7 +56,7 @@ impl Node {
 }
 
 /// Reads one document. A problem with the YAML itself goes to the sink.
-pub(super) fn read(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
+pub(crate) fn read(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
     match serde_saphyr::from_str_with_options::<Node>(text, options()) {
         Ok(node) => Some(node),
         Err(error) => {

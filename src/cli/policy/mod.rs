@@ -4,6 +4,7 @@
 //! nothing here decides.
 
 pub mod check;
+pub mod test;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,8 @@ use super::client::Client;
 pub enum PolicyCommand {
     /// Say everything that is wrong with policy files, and what may not be meant.
     Check(check::CheckArgs),
+    /// Tell the stories beside the policies, and what they did not expect.
+    Test(test::TestArgs),
 }
 
 /// Runs it.
@@ -29,5 +32,6 @@ pub enum PolicyCommand {
 pub async fn run(command: PolicyCommand, _client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
+        PolicyCommand::Test(args) => test::run(&args),
     }
 }
