@@ -123,12 +123,33 @@ const CITIES: [(&str, &str, &str, f64, f64); 14] = [
 
 /// Networks that are nobody's home, and where they stand.
 const NETWORKS: [(&str, NetworkClass, &str, &str, f64, f64); 6] = [
-    ("hosting", NetworkClass::Hosting, "Ashburn", "US", 39.044, -77.488),
-    ("hosting-europe", NetworkClass::Hosting, "Frankfurt", "DE", 50.110, 8.682),
+    (
+        "hosting",
+        NetworkClass::Hosting,
+        "Ashburn",
+        "US",
+        39.044,
+        -77.488,
+    ),
+    (
+        "hosting-europe",
+        NetworkClass::Hosting,
+        "Frankfurt",
+        "DE",
+        50.110,
+        8.682,
+    ),
     ("vpn", NetworkClass::Vpn, "Amsterdam", "NL", 52.374, 4.890),
     ("tor", NetworkClass::Tor, "Zurich", "CH", 47.374, 8.541),
     ("relay", NetworkClass::Relay, "Dublin", "IE", 53.350, -6.260),
-    ("office-egress", NetworkClass::Corporate, "Paris", "FR", 48.857, 2.352),
+    (
+        "office-egress",
+        NetworkClass::Corporate,
+        "Paris",
+        "FR",
+        48.857,
+        2.352,
+    ),
 ];
 
 /// The names of `network:` in a place.
@@ -153,7 +174,13 @@ const DEVICES: [(&str, &str, &str, &str, bool); 7] = [
     ("phone", "Ios 18.1", "Mobile Safari 18.1", IPHONE, true),
     ("mac", "MacOs", "Safari 18.1", MAC, true),
     ("private-pc", "Windows 10", "Chrome 128.0.0", WINDOWS, false),
-    ("private-phone", "Ios 18.1", "Mobile Safari 18.1", IPHONE, false),
+    (
+        "private-phone",
+        "Ios 18.1",
+        "Mobile Safari 18.1",
+        IPHONE,
+        false,
+    ),
     ("private-mac", "MacOs", "Safari 18.1", MAC, false),
     ("linux-box", "Linux", "Firefox 130.0", LINUX, false),
 ];
@@ -162,24 +189,88 @@ pub(super) const STRANGERS_DEVICE: &str = "private-pc";
 
 /// Resources by the name that a file gives them: name, id, display name.
 pub(super) const RESOURCES: [(&str, &str, &str); 6] = [
-    ("exchange", "00000002-0000-0ff1-ce00-000000000000", "Office 365 Exchange Online"),
-    ("sharepoint", "00000003-0000-0ff1-ce00-000000000000", "Office 365 SharePoint Online"),
-    ("graph", "00000003-0000-0000-c000-000000000000", "Microsoft Graph"),
-    ("azure", "797f4846-ba00-4fd7-ba43-dac1f8f63013", "Azure Resource Manager"),
-    ("device-registration", "01cb2876-7ebd-4aa4-9cc9-d28bd4d359a9", "Device Registration Service"),
-    ("portal", "4765445b-32c6-49b0-83e6-1d93765276ca", "OfficeHome"),
+    (
+        "exchange",
+        "00000002-0000-0ff1-ce00-000000000000",
+        "Office 365 Exchange Online",
+    ),
+    (
+        "sharepoint",
+        "00000003-0000-0ff1-ce00-000000000000",
+        "Office 365 SharePoint Online",
+    ),
+    (
+        "graph",
+        "00000003-0000-0000-c000-000000000000",
+        "Microsoft Graph",
+    ),
+    (
+        "azure",
+        "797f4846-ba00-4fd7-ba43-dac1f8f63013",
+        "Azure Resource Manager",
+    ),
+    (
+        "device-registration",
+        "01cb2876-7ebd-4aa4-9cc9-d28bd4d359a9",
+        "Device Registration Service",
+    ),
+    (
+        "portal",
+        "4765445b-32c6-49b0-83e6-1d93765276ca",
+        "OfficeHome",
+    ),
 ];
 
 /// Name, id, display name, resource.
 const APPS: [(&str, &str, &str, &str); 8] = [
-    ("outlook", "d3590ed6-52b3-4102-aeff-aad2292ab01c", "Microsoft Office", "exchange"),
-    ("teams", "1fec8e78-bce4-4aaf-ab1b-5451cc387264", "Microsoft Teams", "graph"),
-    ("portal", "4765445b-32c6-49b0-83e6-1d93765276ca", "OfficeHome", "portal"),
-    ("azure-cli", "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "Microsoft Azure CLI", "azure"),
-    ("vscode", "aebc6443-996d-45c2-90f0-388ff96faa56", "Visual Studio Code", "graph"),
-    ("broker", "29d9ed98-a469-4536-ade2-f981bc1d605e", "Microsoft Authentication Broker", "graph"),
-    ("device-registration", "29d9ed98-a469-4536-ade2-f981bc1d605e", "Microsoft Authentication Broker", "device-registration"),
-    ("own-app", "5c1f4f6e-7d0b-4b55-9d0e-2f1c9a7be001", "Contoso Mailer", "graph"),
+    (
+        "outlook",
+        "d3590ed6-52b3-4102-aeff-aad2292ab01c",
+        "Microsoft Office",
+        "exchange",
+    ),
+    (
+        "teams",
+        "1fec8e78-bce4-4aaf-ab1b-5451cc387264",
+        "Microsoft Teams",
+        "graph",
+    ),
+    (
+        "portal",
+        "4765445b-32c6-49b0-83e6-1d93765276ca",
+        "OfficeHome",
+        "portal",
+    ),
+    (
+        "azure-cli",
+        "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+        "Microsoft Azure CLI",
+        "azure",
+    ),
+    (
+        "vscode",
+        "aebc6443-996d-45c2-90f0-388ff96faa56",
+        "Visual Studio Code",
+        "graph",
+    ),
+    (
+        "broker",
+        "29d9ed98-a469-4536-ade2-f981bc1d605e",
+        "Microsoft Authentication Broker",
+        "graph",
+    ),
+    (
+        "device-registration",
+        "29d9ed98-a469-4536-ade2-f981bc1d605e",
+        "Microsoft Authentication Broker",
+        "device-registration",
+    ),
+    (
+        "own-app",
+        "5c1f4f6e-7d0b-4b55-9d0e-2f1c9a7be001",
+        "Contoso Mailer",
+        "graph",
+    ),
 ];
 
 /// Key, principal name, home.

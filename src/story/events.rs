@@ -75,7 +75,9 @@ impl<'c> Recorder<'c> {
                 of_sign_in,
                 from,
             } => {
-                let request = of_sign_in.then(|| self.last_sign_in.get(who).cloned()).flatten();
+                let request = of_sign_in
+                    .then(|| self.last_sign_in.get(who).cloned())
+                    .flatten();
                 let spot = from.as_ref().map(|from| &self.cast.places[from]);
                 let person = &self.cast.people[who];
                 vec![self.risk(person, (kind, level, state), request, spot, at)]
@@ -401,7 +403,11 @@ fn where_from(spot: &Spot, host: u8) -> Value {
     let point = spot
         .point
         .map(|(latitude, longitude)| json!({ "latitude": latitude, "longitude": longitude }));
-    let kind = if spot.trusted { "trustedNamedLocation" } else { "namedNetwork" };
+    let kind = if spot.trusted {
+        "trustedNamedLocation"
+    } else {
+        "namedNetwork"
+    };
     json!({
         "ipAddress": spot.address(host).to_string(),
         "autonomousSystemNumber": spot.asn,
@@ -493,11 +499,9 @@ fn factors(deed: &Deed, code: i64) -> Value {
                 step("Mobile app notification", false, MFA_DENIED),
             ],
         ),
-        0 if deed.is_by(How::Password) => (
-            "singleFactorAuthentication",
-            "notApplied",
-            vec![password()],
-        ),
+        0 if deed.is_by(How::Password) => {
+            ("singleFactorAuthentication", "notApplied", vec![password()])
+        }
         0 if deed.is_by(How::Claim) => (
             "multiFactorAuthentication",
             "success",

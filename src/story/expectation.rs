@@ -1,9 +1,9 @@
 //! Expectations: `act by stolen-session, score >= 85, with session_hosting`.
 //!
 //! Clauses between commas, each of which must hold of everything that happened
-//! since the expectation before. Invariant: what is not said is not asked,
-//! with one exception, lest a test pass for the wrong reason: the strongest
-//! effect said must be the strongest there is.
+//! since the expectation before. Invariant: what is not said is not asked. So
+//! `ask by P` speaks of that policy alone, whatever the others do, and `ask`
+//! of the strongest there is: a new policy breaks no test of another.
 
 use std::collections::BTreeSet;
 
@@ -125,22 +125,6 @@ pub(super) struct Expectation {
     pub(super) clauses: Vec<Clause>,
 }
 
-impl Expectation {
-    /// The strongest outcome that is said of everything.
-    pub(super) fn strongest(&self) -> Option<Outcome> {
-        let outcomes = self.clauses.iter().filter_map(|clause| match &clause.claim {
-            Claim::Outcome {
-                outcome: Outcome::Nothing,
-                policy: Some(_),
-                ..
-            } => None,
-            Claim::Outcome { outcome, .. } => Some(*outcome),
-            _ => None,
-        });
-        outcomes.max()
-    }
-}
-
 /// What the names of an expectation are checked against.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
@@ -179,7 +163,11 @@ pub(super) fn read(text: &str, names: Names<'_>) -> Result<Expectation, Vec<Faul
             hint: "expected e.g. `act by stolen-session, score >= 85`, or `nothing`".to_owned(),
         });
     }
-    if faults.is_empty() { Ok(found) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(found)
+    } else {
+        Err(faults)
+    }
 }
 
 /// One clause on its way.
@@ -202,7 +190,11 @@ impl Reader<'_> {
         let (first, rest) = split(self.words);
         if let Some((_, outcome)) = Outcome::ALL.iter().find(|(name, _)| *name == first) {
             let claim = self.outcome(*outcome, rest)?;
-            if let Claim::Outcome { policy: Some(named), .. } = &claim {
+            if let Claim::Outcome {
+                policy: Some(named),
+                ..
+            } = &claim
+            {
                 *policy = Some(named.clone());
             }
             found.clauses.push(self.say(claim));
@@ -330,7 +322,10 @@ impl Reader<'_> {
         for policy in &self.names.policies.policies {
             names.extend(policy.weights.keys().map(crate::model::SignalName::as_str));
         }
-        if names.contains(&name) || name.strip_prefix("risk.").is_some_and(|rest| !rest.is_empty())
+        if names.contains(&name)
+            || name
+                .strip_prefix("risk.")
+                .is_some_and(|rest| !rest.is_empty())
         {
             return Ok(());
         }

@@ -335,7 +335,10 @@ fn place_in(file: &str, place: Place, words: &str, fault: &Fault) -> Place {
         .nth((place.line as usize).saturating_sub(1))
         .unwrap_or_default();
     let before = (place.column as usize).saturating_sub(1);
-    let start = line.char_indices().nth(before).map_or("", |(at, _)| &line[at..]);
+    let start = line
+        .char_indices()
+        .nth(before)
+        .map_or("", |(at, _)| &line[at..]);
     let quotes = ['\'', '"'];
     let opened = usize::from(start.starts_with(quotes));
     if !start[opened..].starts_with(words) {

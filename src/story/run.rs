@@ -21,8 +21,8 @@ use crate::detect::intel::Intel;
 use crate::engine::{self, Given};
 use crate::ingest::entra;
 use crate::model::{
-    ActionKind, Admission, Decision, Effect, Event, PolicyVerdict, Signal, Surroundings,
-    UserId, UserMemory, UserRef,
+    ActionKind, Admission, Decision, Effect, Event, PolicyVerdict, Signal, Surroundings, UserId,
+    UserMemory, UserRef,
 };
 use crate::policy::{self, PolicySet, Situation};
 
@@ -318,28 +318,15 @@ impl<'a> Teller<'a> {
 
     fn differences(&self, expectation: &Expectation) -> Vec<Difference> {
         let seen = self.seen(expectation);
-        let mut differences = Vec::new();
-        if let Some(expected) = expectation.strongest()
-            && expected != seen.outcome()
-        {
-            differences.push(Difference {
-                expected: expected.as_str().to_owned(),
-                actual: seen.outcome_in_words(),
-            });
-        }
-        for clause in &expectation.clauses {
-            if let Some(actual) = seen.against(clause) {
-                differences.push(Difference {
+        let clauses = expectation.clauses.iter();
+        clauses
+            .filter_map(|clause| {
+                Some(Difference {
                     expected: clause.words.clone(),
-                    actual,
-                });
-            }
-        }
-        // The outcome and the clause that names it say one thing.
-        if differences.len() > 1 && differences[1].expected.starts_with(&differences[0].expected) {
-            differences.remove(0);
-        }
-        differences
+                    actual: seen.against(clause)?,
+                })
+            })
+            .collect()
     }
 
     fn trace(&self, expectation: &Expectation) -> Vec<String> {
@@ -450,9 +437,7 @@ impl Seen<'_> {
                 let actual = self.score(policy.as_ref());
                 (!comparison.holds(actual, *value)).then(|| format!("score {actual}"))
             }
-            Claim::With(name) => {
-                (!self.raised(name)).then(|| format!("without {name}"))
-            }
+            Claim::With(name) => (!self.raised(name)).then(|| format!("without {name}")),
             Claim::Without(name) => self.raised(name).then(|| format!("with {name}")),
             Claim::Withdrawn => (!self.withdrawn).then(|| "not withdrawn".to_owned()),
         }
@@ -480,13 +465,14 @@ impl Seen<'_> {
             None => {
                 let orders = self.strongest().map(|decision| &decision.orders);
                 ordered.extend(orders.into_iter().flatten().map(|order| order.kind));
-                // Without a policy the outcome is that of everything.
-                outcome
+                self.outcome()
             }
         };
         if actual != outcome {
-            let by = policy.map(|policy| format!(" by {policy}")).unwrap_or_default();
-            return Some(format!("{}{by}", actual.as_str()));
+            return Some(match policy {
+                Some(policy) => format!("{} by {policy}", actual.as_str()),
+                None => self.outcome_in_words(),
+            });
         }
         if !actions.is_empty() && *actions != ordered {
             let names: Vec<&str> = ordered.iter().map(|kind| kind.as_str()).collect();

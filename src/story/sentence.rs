@@ -23,10 +23,7 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     /// At that second of that day; without a day, of the one before.
-    Clock {
-        day: Option<i64>,
-        second: i64,
-    },
+    Clock { day: Option<i64>, second: i64 },
     /// So many seconds after the line before.
     After(i64),
 }
@@ -125,6 +122,9 @@ const OUTCOMES: [(&str, i64); 9] = [
 /// The second factor was denied, or not given in time.
 pub(super) const DENIED: i64 = 500_121;
 
+/// A failure of which it is not said yet why.
+const UNSAID: i64 = -1;
+
 const LEVELS: [&str; 3] = ["low", "medium", "high"];
 
 /// Changes of the directory: what is said, and the audit's activity.
@@ -152,7 +152,15 @@ pub(super) fn timed(text: &str, cast: &Cast) -> Result<Sentence, Fault> {
 
 /// Reads a sentence of ordinary days, which says no time.
 pub(super) fn untimed(text: &str, cast: &Cast) -> Result<Sentence, Fault> {
-    rest(&mut Words::of(text), None, cast)
+    let mut words = Words::of(text);
+    if words
+        .peek()
+        .is_some_and(|word| clock(word).is_some() || word == "day")
+    {
+        let hint = "`given` is what happens on each of the days before, at about nine";
+        return Err(words.fault("no time is said here", hint));
+    }
+    rest(&mut words, None, cast)
 }
 
 fn rest(words: &mut Words<'_>, when: Option<When>, cast: &Cast) -> Result<Sentence, Fault> {
@@ -236,9 +244,13 @@ impl<'a> Words<'a> {
         self.fault(message, hint)
     }
 
+    fn at_parenthesis(&self) -> bool {
+        self.peek().is_some_and(|word| word.starts_with('('))
+    }
+
     /// The words between the next parentheses, if they come next.
     fn parenthesis(&mut self) -> Option<String> {
-        if !self.peek()?.starts_with('(') {
+        if !self.at_parenthesis() {
             return None;
         }
         let length = self.words[self.next..]
@@ -345,7 +357,7 @@ fn what(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Faul
     let who = if thief {
         None
     } else {
-        Some(person(words, cast)?.key.clone())
+        Some(human(words, cast)?)
     };
     let (act, victim) = act(words, cast, thief)?;
     let mut deed = Deed::new(act);
@@ -362,12 +374,7 @@ fn what(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Faul
     Ok(What::Deed(deed))
 }
 
-fn others(
-    words: &mut Words<'_>,
-    cast: &Cast,
-    count: u32,
-    late: &mut i64,
-) -> Result<What, Fault> {
+fn others(words: &mut Words<'_>, cast: &Cast, count: u32, late: &mut i64) -> Result<What, Fault> {
     if !(1..=OTHERS_MAX).contains(&count) {
         let hint = format!("expected a number from 1 to {OTHERS_MAX}");
         return Err(words.fault(format!("{count} others are too few or too many"), hint));
@@ -379,7 +386,7 @@ fn others(
     let code = if words.eat("sign in") || words.eat("signs in") {
         0
     } else if words.eat("fail to sign in") || words.eat("fails to sign in") {
-        outcome(words)?
+        UNSAID
     } else {
         let hint = "expected `sign in` or `fail to sign in (…)`";
         return Err(words.fault("others only sign in, or fail to", hint));
@@ -392,17 +399,12 @@ fn others(
     Ok(What::Others { count, deed })
 }
 
-fn act(
-    words: &mut Words<'_>,
-    cast: &Cast,
-    thief: bool,
-) -> Result<(Act, Option<String>), Fault> {
+fn act(words: &mut Words<'_>, cast: &Cast, thief: bool) -> Result<(Act, Option<String>), Fault> {
     if words.eat("signs in") {
         return Ok((Act::SignIn { code: 0 }, None));
     }
     if words.eat("fails to sign in") {
-        let code = outcome(words)?;
-        return Ok((Act::SignIn { code }, None));
+        return Ok((Act::SignIn { code: UNSAID }, None));
     }
     if words.eat("denies MFA") {
         return Ok((Act::SignIn { code: DENIED }, None));
@@ -436,7 +438,11 @@ fn act(
         || "nothing is done".to_owned(),
         |word| format!("`{word}` is nothing that somebody does"),
     );
-    let thiefs = if thief { ", `uses PERSON's session`" } else { "" };
+    let thiefs = if thief {
+        ", `uses PERSON's session`"
+    } else {
+        ""
+    };
     Err(words.fault(seen, format!("expected {VERBS}{thiefs}")))
 }
 
@@ -460,7 +466,10 @@ fn consent(words: &mut Words<'_>) -> Result<(Act, Option<String>), Fault> {
 fn outcome(words: &mut Words<'_>) -> Result<i64, Fault> {
     let at = words.next;
     let names: Vec<&str> = OUTCOMES.iter().map(|(name, _)| *name).collect();
-    let hint = format!("expected an error code, `(50126)`, or one of: {}", names.join(", "));
+    let hint = format!(
+        "expected an error code, `(50126)`, or one of: {}",
+        names.join(", ")
+    );
     let Some(inside) = words.parenthesis() else {
         return Err(words.fault("it is not said why", hint));
     };
@@ -492,7 +501,7 @@ fn circumstances(
             let agent = words.take("a user agent")?.to_owned();
             once(words, &mut deed.agent, agent, "with")?;
         } else if words.eat("as") {
-            let who = person(words, cast)?.key.clone();
+            let who = human(words, cast)?;
             if !deed.who.is_empty() {
                 return Err(words.fault_before("it is said twice who", "expected one name"));
             }
@@ -505,6 +514,10 @@ fn circumstances(
             once(words, &mut deed.login, name, "in login")?;
         } else if words.eat("by") {
             deed.by.push(how(words)?);
+        } else if deed.act == (Act::SignIn { code: UNSAID }) && words.at_parenthesis() {
+            deed.act = Act::SignIn {
+                code: outcome(words)?,
+            };
         } else if words.eat("bound") {
             deed.bound = Some(true);
         } else if words.eat("unbound") {
@@ -514,6 +527,9 @@ fn circumstances(
             let message = format!("`{seen}` is no circumstance");
             return Err(words.fault(message, format!("expected {CIRCUMSTANCES}")));
         }
+    }
+    if deed.act == (Act::SignIn { code: UNSAID }) {
+        outcome(words)?;
     }
     Ok(())
 }
@@ -578,6 +594,17 @@ fn named<'k>(
 fn person<'c>(words: &mut Words<'_>, cast: &'c Cast) -> Result<&'c Person, Fault> {
     let key = named(words, "a person", cast.people.keys())?;
     Ok(&cast.people[&key])
+}
+
+/// Somebody who can sign in as users do.
+fn human(words: &mut Words<'_>, cast: &Cast) -> Result<String, Fault> {
+    let person = person(words, cast)?;
+    if person.service {
+        let message = format!("`{}` is a service principal", person.key);
+        let hint = "expected a person; of a service principal only its risk is told";
+        return Err(words.fault_before(message, hint));
+    }
+    Ok(person.key.clone())
 }
 
 /// `ana's`.

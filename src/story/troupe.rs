@@ -30,17 +30,16 @@ pub(super) fn read(file: &Fields<'_>, sink: &mut Sink<'_>) -> Cast {
     cast
 }
 
-fn section<'n>(
-    file: &Fields<'n>,
-    name: &'static str,
-    sink: &mut Sink<'_>,
-) -> Vec<Entry<'n>> {
+fn section<'n>(file: &Fields<'n>, name: &'static str, sink: &mut Sink<'_>) -> Vec<Entry<'n>> {
     let Some(node) = file.get(name) else {
         return Vec::new();
     };
     let mut found = entries(node, &format!("`{name}`"), sink).unwrap_or_default();
     if found.len() > DEFINED_MAX {
-        let message = format!("`{name}` has {} entries; at most {DEFINED_MAX} fit", found.len());
+        let message = format!(
+            "`{name}` has {} entries; at most {DEFINED_MAX} fit",
+            found.len()
+        );
         sink.report(node.place, message);
         found.clear();
     }
@@ -131,7 +130,8 @@ fn point(node: &Node, sink: &mut Sink<'_>) -> Option<(f64, f64)> {
         },
         _ => None,
     };
-    let sound = found.filter(|(latitude, longitude)| GeoPoint::new(*latitude, *longitude).is_some());
+    let sound =
+        found.filter(|(latitude, longitude)| GeoPoint::new(*latitude, *longitude).is_some());
     if sound.is_none() {
         let message = format!("`at` is {}", node.seen());
         let hint = "expected latitude and longitude, such as `[48.86, 2.35]`";
@@ -185,7 +185,9 @@ fn app(entry: &Entry<'_>, cast: &mut Cast, sink: &mut Sink<'_>) {
 }
 
 fn person(entry: &Entry<'_>, cast: &mut Cast, sink: &mut Sink<'_>) {
-    let keys = ["in", "device", "app", "name", "id", "guest", "new", "service"];
+    let keys = [
+        "in", "device", "app", "name", "id", "guest", "new", "service",
+    ];
     let Some(fields) = Fields::of(entry.value, "a person", &keys, sink) else {
         return;
     };

@@ -120,7 +120,10 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 /// The policies under test and their stories, or all that is wrong with them.
 fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
     let folder = args.path.as_deref().map(|path| {
-        let parent = || path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = || {
+            path.parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+        };
         if path.is_dir() {
             path
         } else {
@@ -161,7 +164,10 @@ fn sources(path: &Path) -> (Vec<Source>, Vec<Problem>) {
                 .filter(|path| ruleset::is_test_file(path))
                 .collect(),
             Err(error) => {
-                problems.push(Problem::of_file(name.as_str(), format!("cannot be read: {error}")));
+                problems.push(Problem::of_file(
+                    name.as_str(),
+                    format!("cannot be read: {error}"),
+                ));
                 Vec::new()
             }
         };
@@ -193,7 +199,9 @@ fn tell(policies: &PolicySet, suites: &[Suite], filter: Option<&str>) -> Report 
     let begun = Instant::now();
     for suite in suites {
         for (index, name) in suite.names().enumerate() {
-            let wanted = filter.as_ref().is_none_or(|filter| name.to_lowercase().contains(filter));
+            let wanted = filter
+                .as_ref()
+                .is_none_or(|filter| name.to_lowercase().contains(filter));
             if !wanted {
                 skipped += 1;
                 continue;
@@ -267,7 +275,12 @@ fn print_failures(out: &mut dyn Write, told: &Told) -> io::Result<()> {
         trace,
     } in &told.failures
     {
-        writeln!(out, "\n{}:{line}: {}", escape(&told.path), escape(&told.story))?;
+        writeln!(
+            out,
+            "\n{}:{line}: {}",
+            escape(&told.path),
+            escape(&told.story)
+        )?;
         writeln!(out, "    expect: {}", escape(expected))?;
         let (minus, plus) = (AnsiColor::Red.on_default(), AnsiColor::Green.on_default());
         for difference in differences {
@@ -290,9 +303,16 @@ fn print_coverage(out: &mut dyn Write, coverage: &CoverageReport) -> io::Result<
         coverage.rungs_reached, coverage.rungs, coverage.signals_raised, coverage.signals
     )?;
     for missed in &coverage.missed {
-        let rungs = missed.parts.iter().filter(|part| matches!(part, Part::Rung { .. }));
+        let rungs = missed
+            .parts
+            .iter()
+            .filter(|part| matches!(part, Part::Rung { .. }));
         for rung in rungs {
-            writeln!(out, "    {}: no story reaches {rung}", escape(&missed.policy))?;
+            writeln!(
+                out,
+                "    {}: no story reaches {rung}",
+                escape(&missed.policy)
+            )?;
         }
         let signals: Vec<String> = missed
             .parts
