@@ -11,7 +11,7 @@ use super::cast::Cast;
 use super::sentence::Fault;
 use crate::model::{ActionKind, Effect, GuardReason};
 use crate::policy::PolicySet;
-use crate::policy::problem::suggestion;
+use crate::policy::problem::{nearest, suggestion};
 use crate::ruleset;
 
 /// What an expectation may say of the outcome, weakest first.
@@ -177,6 +177,20 @@ struct Reader<'a> {
     names: Names<'a>,
 }
 
+/// How a clause begins.
+const FIRST_WORDS: [&str; 11] = [
+    "nothing",
+    "shadow",
+    "refused",
+    "ask",
+    "act",
+    "demoted",
+    "score",
+    "with",
+    "without",
+    "withdrawn",
+    "for",
+];
 const CLAUSES: &str = "expected `act`, `ask`, `shadow`, `refused` or `nothing` (`… by POLICY`, \
      `… to ACTION and ACTION`), `demoted (REASON)`, `score >= 85`, `with SIGNAL`, \
      `without SIGNAL`, `withdrawn` or `for PERSON`";
@@ -236,7 +250,12 @@ impl Reader<'_> {
             }
             "" => return Err(self.fault(self.words, "a clause is empty", CLAUSES)),
             other => {
-                return Err(self.fault(other, format!("`{other}` is nothing to expect"), CLAUSES));
+                let message = format!("`{other}` is nothing to expect");
+                let hint = match nearest(other, FIRST_WORDS) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => CLAUSES.to_owned(),
+                };
+                return Err(self.fault(other, message, hint));
             }
         }
         Ok(())
@@ -329,7 +348,7 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        let hint = match crate::policy::problem::nearest(name, names.iter().copied()) {
+        let hint = match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "docs/signals.md lists them".to_owned(),
         };

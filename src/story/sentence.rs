@@ -5,6 +5,7 @@
 //! not belong is a fault at that word, with what could have stood there.
 
 use super::cast::{Cast, Person};
+use crate::policy::problem::{nearest, suggestion};
 
 /// The most people that "others" may be: as many as an address is
 /// remembered of, and more.
@@ -139,6 +140,20 @@ const CHANGES: [(&str, &str); 5] = [
 const VERBS: &str = "`signs in`, `fails to sign in (…)`, `denies MFA`, `renews the session`, \
      `calls Graph`, `registers a device`, `adds a method`, `changes a method`, \
      `removes a method`, `makes an inbox rule`, `consents to APP with PERMISSION`";
+const VERB_PHRASES: [&str; 11] = [
+    "signs in",
+    "fails to sign in",
+    "denies MFA",
+    "renews the session",
+    "uses PERSON's session",
+    "calls Graph",
+    "registers a device",
+    "changes a method",
+    "removes a method",
+    "makes an inbox rule",
+    "consents to",
+];
+const CIRCUMSTANCE_WORDS: [&str; 5] = ["from", "with", "session", "bound", "unbound"];
 const CIRCUMSTANCES: &str = "`from PLACE`, `on DEVICE`, `to APP`, `with USER-AGENT`, \
      `by device code|password|PRT|claim`, `in session NAME`, `in login NAME`, `bound`, \
      `unbound`, `2h late`";
@@ -438,12 +453,25 @@ fn act(words: &mut Words<'_>, cast: &Cast, thief: bool) -> Result<(Act, Option<S
         || "nothing is done".to_owned(),
         |word| format!("`{word}` is nothing that somebody does"),
     );
+    if let Some(near) = words.peek().and_then(|word| near(word, &VERB_PHRASES)) {
+        return Err(words.fault(seen, format!("did you mean `{near}`?")));
+    }
     let thiefs = if thief {
         ", `uses PERSON's session`"
     } else {
         ""
     };
     Err(words.fault(seen, format!("expected {VERBS}{thiefs}")))
+}
+
+/// The phrase whose first word was most likely meant.
+fn near<'p>(word: &str, phrases: &[&'p str]) -> Option<&'p str> {
+    let first = |phrase: &'p str| phrase.split(' ').next().unwrap_or(phrase);
+    let found = nearest(word, phrases.iter().map(|phrase| first(phrase)))?;
+    phrases
+        .iter()
+        .copied()
+        .find(|phrase| first(phrase) == found)
 }
 
 fn consent(words: &mut Words<'_>) -> Result<(Act, Option<String>), Fault> {
@@ -525,6 +553,9 @@ fn circumstances(
         } else if !lateness(words, late) {
             let seen = words.peek().unwrap_or_default();
             let message = format!("`{seen}` is no circumstance");
+            if let Some(near) = near(seen, &CIRCUMSTANCE_WORDS) {
+                return Err(words.fault(message, format!("did you mean `{near}`?")));
+            }
             return Err(words.fault(message, format!("expected {CIRCUMSTANCES}")));
         }
     }
@@ -587,7 +618,7 @@ fn named<'k>(
     if names.contains(&word) {
         return Ok(word.to_owned());
     }
-    let hint = crate::policy::problem::suggestion(word, &names);
+    let hint = suggestion(word, &names);
     Err(words.fault_before(format!("`{word}` is not {what}"), hint))
 }
 
@@ -616,7 +647,7 @@ fn owner(words: &mut Words<'_>, cast: &Cast) -> Result<String, Fault> {
         return Ok(name.to_owned());
     }
     let hint = if word.ends_with("'s") {
-        crate::policy::problem::suggestion(name, &names)
+        suggestion(name, &names)
     } else {
         "expected somebody's: `ana's`".to_owned()
     };

@@ -274,6 +274,33 @@ fn a_file_without_stories_is_wrong() {
 }
 
 #[test]
+fn the_guide_names_everything_that_is_there_and_its_example_reads() {
+    let guide = include_str!("../../docs/policies.md");
+    let section = guide.split("## Test it").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let cast = Cast::default();
+    let names = cast
+        .people
+        .keys()
+        .chain(cast.places.keys())
+        .chain(cast.devices.keys())
+        .chain(cast.apps.keys());
+    for name in names {
+        assert!(section.contains(&format!("`{name}`")), "{name}");
+    }
+    let blocks = section.split("```yaml\n").skip(1);
+    let examples: Vec<&str> = blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        for told in told(example, &policies()) {
+            assert!(told.passed(), "{told:#?}");
+        }
+    }
+}
+
+#[test]
 fn times_are_of_the_day_of_another_day_or_after_the_line_before() {
     let cast = Cast::default();
     let table = [

@@ -328,3 +328,121 @@ fn print_coverage(out: &mut dyn Write, coverage: &CoverageReport) -> io::Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(path: Option<&Path>) -> TestArgs {
+        TestArgs {
+            path: path.map(Path::to_owned),
+            policies: None,
+            filter: None,
+            min_coverage: None,
+            format: Format::Text,
+        }
+    }
+
+    /// A folder with one policy and these files of stories.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = "policy: tor
+mode: enforce
+window: 1h
+signals: { tor_exit: 70, device_lost: 50 }
+rungs:
+  - { at: 70, do: [revoke_sessions], ask: {} }
+  - { at: 50, do: [revoke_sessions] }
+";
+        fs::write(dir.path().join("tor.yaml"), policy).unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    const STORIES: &str = "stories:
+  - story: through Tor
+    when: [09:00 ana signs in from tor]
+    expect: ask by tor
+  - story: from home
+    when: [09:00 ana signs in]
+    expect: \"act by tor, with tor_exit\"
+";
+
+    fn report(dir: &Path, filter: Option<&str>) -> Report {
+        let (policies, suites) = load(&args(Some(dir))).unwrap();
+        let mut report = tell(&policies, &suites, filter);
+        report.seconds = 0.0;
+        for timed in &mut report.stories {
+            timed.seconds = 0.0;
+        }
+        report
+    }
+
+    fn printed(report: &Report, dir: &Path) -> String {
+        let mut out = Vec::new();
+        print_report(&mut out, report).unwrap();
+        let plain = anstream::adapter::strip_bytes(&out).into_vec();
+        let text = String::from_utf8(plain).unwrap();
+        text.replace(&dir.display().to_string(), "DIR")
+            .replace(&*report.policy_set, "HASH")
+    }
+
+    #[test]
+    fn a_run_reads_like_a_test_runner() {
+        let dir = folder(&[("tor.test.yaml", STORIES)]);
+        let report = report(dir.path(), None);
+        insta::assert_snapshot!(printed(&report, dir.path()));
+        assert_eq!(report.covered_percent, Some(50));
+    }
+
+    #[test]
+    fn a_filter_leaves_stories_out_and_coverage_with_them() {
+        let dir = folder(&[("tor.test.yaml", STORIES)]);
+        let report = report(dir.path(), Some("TOR"));
+        assert_eq!((report.passed, report.failed, report.skipped), (1, 0, 1));
+        assert_eq!(report.coverage, None);
+    }
+
+    #[test]
+    fn one_file_of_stories_is_told_by_the_policies_beside_it() {
+        let dir = folder(&[
+            ("tor.test.yaml", STORIES),
+            ("bad.test.yaml", "stories: 1\n"),
+        ]);
+        let (policies, suites) = load(&args(Some(&dir.path().join("tor.test.yaml")))).unwrap();
+        assert_eq!((policies.policies.len(), suites.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_any_file_is_told_before_a_story_is() {
+        let dir = folder(&[("a.test.yaml", STORIES), ("b.test.yml", "stories: 1\n")]);
+        let errors = load(&args(Some(dir.path()))).unwrap_err().to_string();
+        assert!(
+            errors.contains("b.test.yml:1:10: `stories` is `1`"),
+            "{errors}"
+        );
+        let dir = folder(&[]);
+        let errors = load(&args(Some(dir.path()))).unwrap_err().to_string();
+        assert!(errors.contains("no stories here"), "{errors}");
+    }
+
+    #[test]
+    fn records_are_found_beside_the_stories() {
+        let stories = "stories:
+  - story: recorded
+    when: [{ records: tor.ndjson }]
+    expect: nothing
+";
+        let record = r#"{"category":"SignInLogs","properties":{"id":"r","userId":"u","createdDateTime":"2026-11-24T09:00:00Z","status":{"errorCode":0}}}"#;
+        let dir = folder(&[("tor.test.yaml", stories), ("tor.ndjson", record)]);
+        assert_eq!(report(dir.path(), None).failed, 0);
+    }
+
+    #[test]
+    fn without_a_path_the_shipped_stories_are_told() {
+        let (_, suites) = load(&args(None)).unwrap();
+        assert_eq!(suites.len(), 6);
+    }
+}
