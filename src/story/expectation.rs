@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::cast::Cast;
-use super::sentence::Fault;
+use super::sentence::misspelt_risk;
+use super::words::Fault;
 use crate::model::{ActionKind, Effect, GuardReason};
 use crate::policy::PolicySet;
 use crate::policy::problem::{nearest, suggestion};
@@ -69,7 +70,9 @@ pub(super) enum Comparison {
 
 impl Comparison {
     /// The two-letter ones first, so that `>` does not hide `>=`.
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 7] = [
+        ("≥", Self::AtLeast),
+        ("≤", Self::AtMost),
         (">=", Self::AtLeast),
         ("<=", Self::AtMost),
         (">", Self::Above),
@@ -341,11 +344,12 @@ impl Reader<'_> {
         for policy in &self.names.policies.policies {
             names.extend(policy.weights.keys().map(crate::model::SignalName::as_str));
         }
-        if names.contains(&name)
-            || name
-                .strip_prefix("risk.")
-                .is_some_and(|rest| !rest.is_empty())
-        {
+        if names.contains(&name) {
+            return Ok(());
+        }
+        // Microsoft's types are an open set.
+        let kind = name.strip_prefix("risk.").filter(|kind| !kind.is_empty());
+        if kind.is_some_and(|kind| misspelt_risk(kind).is_none()) {
             return Ok(());
         }
         let hint = match nearest(name, names.iter().copied()) {

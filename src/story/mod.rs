@@ -21,6 +21,7 @@ mod shipped;
 #[cfg(test)]
 mod tests;
 mod troupe;
+mod words;
 
 pub use coverage::{Coverage, CoverageReport, Missed, Part};
 pub use parse::{Suite, parse};

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cast::Cast;
 use super::expectation::{self, Expectation, Names};
-use super::sentence::{self, Fault, What, When};
+use super::sentence::{self, What, When};
 use super::troupe;
+use super::words::Fault;
 use crate::ingest::recorded;
 use crate::model::Event;
 use crate::policy::fields::{Fields, list, text};
@@ -24,6 +25,8 @@ const DAY_SECONDS: i64 = 86_400;
 /// Stories in one file, sentences in one story.
 const STORIES_MAX: usize = 1_000;
 const MOMENTS_MAX: usize = 1_000;
+/// Sentences of an ordinary day: a quarter of an hour each, they end by night.
+const GIVEN_MAX: usize = 40;
 
 /// The stories of one file.
 #[derive(Debug, Clone)]
@@ -56,7 +59,7 @@ pub(super) struct Story {
 pub(super) enum Moment {
     Happens {
         at: Timestamp,
-        what: What,
+        what: Box<What>,
         /// When its record comes.
         arrives: Timestamp,
     },
@@ -134,7 +137,7 @@ impl Reader<'_> {
             .and_then(|name| text(name, "the story's name", &mut self.sink));
         let mut given = Vec::new();
         if let Some(node) = fields.get("given") {
-            for node in list(node, "`given`", MOMENTS_MAX, &mut self.sink).unwrap_or_default() {
+            for node in list(node, "`given`", GIVEN_MAX, &mut self.sink).unwrap_or_default() {
                 given.extend(self.sentence(node, |text| sentence::untimed(text, cast)));
             }
         }
@@ -305,7 +308,7 @@ impl Clock {
         self.arrived = self.arrived.max(self.second + sentence.late);
         Moment::Happens {
             at: time(self.second),
-            what: sentence.what,
+            what: Box::new(sentence.what),
             arrives: time(self.arrived),
         }
     }

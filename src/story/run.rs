@@ -513,7 +513,7 @@ fn outcome_under(decision: &Decision, verdict: &PolicyVerdict) -> Outcome {
 /// Everybody whom a story names, in a fixed order.
 fn people_of(story: &Story) -> BTreeSet<String> {
     let happens = story.moments.iter().filter_map(|moment| match moment {
-        Moment::Happens { what, .. } => Some(what),
+        Moment::Happens { what, .. } => Some(&**what),
         _ => None,
     });
     happens

@@ -5,20 +5,13 @@
 //! not belong is a fault at that word, with what could have stood there.
 
 use super::cast::{Cast, Person};
+use super::words::{Fault, Words, clock, seconds};
 use crate::policy::problem::{nearest, suggestion};
+use crate::ruleset;
 
 /// The most people that "others" may be: as many as an address is
 /// remembered of, and more.
 const OTHERS_MAX: u32 = 100;
-
-/// What is wrong with a sentence, and where: characters from its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) from: usize,
-    pub(super) width: usize,
-    pub(super) message: String,
-    pub(super) hint: String,
-}
 
 /// When it happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,110 +183,6 @@ fn rest(words: &mut Words<'_>, when: Option<When>, cast: &Cast) -> Result<Senten
     }
 }
 
-/// The words of a line with their places.
-struct Words<'a> {
-    words: Vec<(usize, &'a str)>,
-    next: usize,
-    length: usize,
-}
-
-impl<'a> Words<'a> {
-    fn of(text: &'a str) -> Self {
-        let mut words: Vec<(usize, &'a str)> = Vec::new();
-        let mut chars = 0;
-        for (piece, gap) in pieces(text) {
-            if !gap {
-                words.push((chars, piece));
-            }
-            chars += piece.chars().count();
-        }
-        Self {
-            words,
-            next: 0,
-            length: chars,
-        }
-    }
-
-    fn peek(&self) -> Option<&'a str> {
-        self.words.get(self.next).map(|(_, word)| *word)
-    }
-
-    /// Takes the words of a phrase, all of them or none.
-    fn eat(&mut self, phrase: &str) -> bool {
-        let mut at = self.next;
-        for expected in phrase.split(' ') {
-            match self.words.get(at) {
-                Some((_, word)) if word.eq_ignore_ascii_case(expected) => at += 1,
-                _ => return false,
-            }
-        }
-        self.next = at;
-        true
-    }
-
-    fn take(&mut self, what: &str) -> Result<&'a str, Fault> {
-        let Some(word) = self.peek() else {
-            return Err(self.fault(format!("the sentence ends before {what}"), "say it"));
-        };
-        self.next += 1;
-        Ok(word)
-    }
-
-    /// A fault at the next word, or at the end.
-    fn fault(&self, message: impl Into<String>, hint: impl Into<String>) -> Fault {
-        let (from, width) = match self.words.get(self.next) {
-            Some((from, word)) => (*from, word.chars().count()),
-            None => (self.length.saturating_sub(1), 1),
-        };
-        Fault {
-            from,
-            width,
-            message: message.into(),
-            hint: hint.into(),
-        }
-    }
-
-    /// A fault at the word before.
-    fn fault_before(&mut self, message: impl Into<String>, hint: impl Into<String>) -> Fault {
-        self.next = self.next.saturating_sub(1);
-        self.fault(message, hint)
-    }
-
-    fn at_parenthesis(&self) -> bool {
-        self.peek().is_some_and(|word| word.starts_with('('))
-    }
-
-    /// The words between the next parentheses, if they come next.
-    fn parenthesis(&mut self) -> Option<String> {
-        if !self.at_parenthesis() {
-            return None;
-        }
-        let length = self.words[self.next..]
-            .iter()
-            .position(|(_, word)| word.ends_with(')'))?;
-        let inside = &self.words[self.next..=self.next + length];
-        let text: Vec<&str> = inside.iter().map(|(_, word)| *word).collect();
-        self.next += length + 1;
-        let text = text.join(" ");
-        Some(text[1..text.len() - 1].trim().to_owned())
-    }
-}
-
-/// The text in stretches of words and of gaps.
-fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let gap = first.is_whitespace();
-        let end = rest
-            .find(|c: char| c.is_whitespace() != gap)
-            .unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        Some((piece, gap))
-    })
-}
-
 fn when(words: &mut Words<'_>) -> Result<When, Fault> {
     const HINT: &str = "expected a time: `09:00`, `09:00:30`, `+5m`, `day 2 09:00`";
     let mut day = None;
@@ -315,35 +204,6 @@ fn when(words: &mut Words<'_>) -> Result<When, Fault> {
         Some(second) => Ok(When::Clock { day, second }),
         None => Err(words.fault_before(format!("`{word}` is not a time"), HINT)),
     }
-}
-
-fn clock(word: &str) -> Option<i64> {
-    let mut parts = word.split(':');
-    let mut part = |max: i64| -> Option<i64> {
-        let text = parts.next()?;
-        let two = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|n| two && *n <= max)
-    };
-    let (hour, minute) = (part(23)?, part(59)?);
-    let second = if word.len() > 5 { part(59)? } else { 0 };
-    parts
-        .next()
-        .is_none()
-        .then_some(hour * 3_600 + minute * 60 + second)
-}
-
-/// `90s`, `5m`, `2h`, up to a month.
-fn seconds(text: &str) -> Option<i64> {
-    let unit = match text.chars().next_back()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let digits = &text[..text.len() - 1];
-    let number: i64 = digits.parse().ok().filter(|n| *n >= 0)?;
-    number.checked_mul(unit).filter(|s| *s <= 30 * 86_400)
 }
 
 fn what(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Fault> {
@@ -615,6 +475,16 @@ fn named<'k>(
 ) -> Result<String, Fault> {
     let word = words.take(what)?;
     let names: Vec<&str> = names.map(String::as_str).collect();
+    if let Some(owner) = word
+        .strip_suffix("'s")
+        .filter(|owner| names.contains(owner))
+    {
+        let hint = format!(
+            "expected `{owner} …`, or `a thief uses {word} session from PLACE`, or \
+             `{owner} renews the session`"
+        );
+        return Err(words.fault_before(format!("`{word}` does nothing by itself"), hint));
+    }
     if names.contains(&word) {
         return Ok(word.to_owned());
     }
@@ -654,6 +524,19 @@ fn owner(words: &mut Words<'_>, cast: &Cast) -> Result<String, Fault> {
     Err(words.fault_before(format!("`{word}` does not say whose"), hint))
 }
 
+/// The known type of risk that was meant. The types are an open set, so only
+/// what is one or two slips from a known one is taken for a mistake: a story
+/// about a type that does not exist would pass for the wrong reason.
+pub(super) fn misspelt_risk(kind: &str) -> Option<&'static str> {
+    ruleset::known_signals()
+        .iter()
+        .filter_map(|known| known.name.strip_prefix("risk."))
+        .map(|known| (strsim::osa_distance(kind, known), known))
+        .min()
+        .filter(|(slips, _)| (1..=2).contains(slips))
+        .map(|(_, known)| known)
+}
+
 fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Fault> {
     let states = [
         ("reports", "atRisk"),
@@ -667,6 +550,10 @@ fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Faul
         return Err(words.fault("it is not said what Identity Protection does", hint));
     };
     let kind = words.take("the type of risk")?.to_owned();
+    if let Some(meant) = misspelt_risk(&kind) {
+        let message = format!("`{kind}` is no type of risk that is known");
+        return Err(words.fault_before(message, format!("did you mean `{meant}`?")));
+    }
     let at = words.next;
     let level = match words.parenthesis() {
         None => "high",

@@ -2,7 +2,8 @@
 //! does, and says why; the mistakes of a file are told where they are.
 
 use super::cast::Cast;
-use super::sentence::{Act, Fault, How, What, When};
+use super::sentence::{Act, How, What, When};
+use super::words::Fault;
 use super::*;
 use crate::policy::{PolicySet, Problem, Source};
 use crate::ruleset;
@@ -135,7 +136,7 @@ fn expectations_in_between_speak_of_what_happened_since() {
       - 09:00 a thief signs in as ana from tor on laptop
       - expect: ask, with tor_exit
       - +1m Identity Protection reports anonymizedIPAddress of ana's sign-in
-      - expect: act, without tor_exit
+      - expect: act, without tor_exit, score ≥ 85
       - expect: with risk.anonymizedIPAddress
       - +5m ben signs in
       - expect: nothing
@@ -240,6 +241,10 @@ stories:
       - 09:00 0 others sign in from tor
       - 09:00 Identity Protection reports anomalousToken (huge) of ana
       - 09:00 Identity Protection suspects ana
+      - 09:00 Identity Protection reports anomalousTokn of ana
+      - 09:00 ana's session is used from hosting
+      - 09:00 ana signs in form hosting
+      - 09:00 ana signs in 5m early
       - record: { category: SignInLogs, properties: { id: x } }
       - records: gone.ndjson
       - expect: acts by stolen-session
@@ -247,6 +252,8 @@ stories:
       - act by stolen-sesion, score >= 850, with session_hostng, to
       - ask by stolen-session to revoke_session, refused (because), demoted
       - for bob
+      - with risk.anomalousTokn and risk.brandNew
+      - acts by stolen-session
       - '  '
   - story: expects nothing at all
     when: [09:00 ana signs in]
