@@ -375,7 +375,8 @@ fn circumstances(
     deed: &mut Deed,
     late: &mut i64,
 ) -> Result<(), Fault> {
-    while words.peek().is_some() {
+    while let Some(word) = words.peek() {
+        fits(words, deed, word)?;
         if words.eat("from") {
             let place = named(words, "a place", cast.places.keys())?;
             once(words, &mut deed.from, place, "from")?;
@@ -397,11 +398,17 @@ fn circumstances(
         } else if words.eat("in session") {
             let name = words.take("the session's name")?.to_owned();
             once(words, &mut deed.session, name, "in session")?;
-        } else if words.eat("in login") {
+        } else if deed.act != Act::CallGraph && words.eat("in login") {
             let name = words.take("the login's name")?.to_owned();
             once(words, &mut deed.login, name, "in login")?;
         } else if words.eat("by") {
-            deed.by.push(how(words)?);
+            let how = how(words)?;
+            let again = matches!(deed.act, Act::Renew | Act::UseSession);
+            if again && matches!(how, How::DeviceCode | How::Password) {
+                let message = "a session that goes on began before";
+                return Err(words.fault_before(message, "expected `by PRT` or `by claim`"));
+            }
+            deed.by.push(how);
         } else if deed.act == (Act::SignIn { code: UNSAID }) && words.at_parenthesis() {
             deed.act = Act::SignIn {
                 code: outcome(words)?,
@@ -423,6 +430,28 @@ fn circumstances(
         outcome(words)?;
     }
     Ok(())
+}
+
+/// A circumstance that no record of this deed would show is a mistake: to read
+/// over it would be to test something else.
+fn fits(words: &Words<'_>, deed: &Deed, word: &str) -> Result<(), Fault> {
+    let shown: &[&str] = match &deed.act {
+        Act::SignIn { .. } | Act::Renew | Act::UseSession => {
+            &["from", "on", "to", "with", "by", "in", "bound", "unbound"]
+        }
+        Act::CallGraph => &["from", "to", "with", "in"],
+        Act::Change { .. } => &["from", "with"],
+    };
+    let known = [
+        "from", "on", "to", "with", "by", "in", "bound", "unbound", "as",
+    ];
+    let fits = shown.contains(&word) || (word == "as" && deed.thief);
+    if fits || !known.contains(&word) {
+        return Ok(());
+    }
+    let message = format!("`{word}` shows in no record of this");
+    let hint = format!("here one can say: {}", shown.join(", "));
+    Err(words.fault(message, hint))
 }
 
 fn lateness(words: &mut Words<'_>, late: &mut i64) -> bool {

@@ -245,6 +245,9 @@ stories:
       - 09:00 ana's session is used from hosting
       - 09:00 ana signs in form hosting
       - 09:00 ana signs in 5m early
+      - 09:00 ana registers a device on phone
+      - 09:00 ana signs in as ben
+      - 09:00 ana renews the session by device code
       - record: { category: SignInLogs, properties: { id: x } }
       - records: gone.ndjson
       - expect: acts by stolen-session
