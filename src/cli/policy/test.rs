@@ -39,7 +39,7 @@ A story, in a file beside the policies (docs/policies.md, \"Test it\"):
       expect: act by stolen-session, score >= 85
 
 Exit codes: 0 every story went as expected, 1 one did not or too few rungs were
-reached, 2 a file is wrong.")]
+reached, 2 a file is wrong or no story fits the filter.")]
 pub struct TestArgs {
     /// Folder of policies and their stories, or one file of stories; without
     /// it the shipped ones.
@@ -52,7 +52,12 @@ pub struct TestArgs {
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Fail where stories reach less than this share of the rungs.
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        conflicts_with = "filter",
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
     min_coverage: Option<u8>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
@@ -94,6 +99,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let report = tell(&policies, &suites, args.filter.as_deref());
+    if report.stories.is_empty() {
+        // A filter with a slip in it must not look like a success.
+        output::print(|out| writeln!(out, "no story's name holds that text"))?;
+        return Ok(ExitCode::from(FILES_ARE_WRONG));
+    }
     let uncovered = args
         .min_coverage
         .zip(report.covered_percent)
@@ -119,6 +129,12 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 
 /// The policies under test and their stories, or all that is wrong with them.
 fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
+    if let Some(path) = args.path.as_deref().filter(|path| !path.exists()) {
+        let problem = Problem::of_file(path.display().to_string(), "is not there");
+        return Err(PolicyErrors {
+            problems: vec![problem],
+        });
+    }
     let folder = args.path.as_deref().map(|path| {
         let parent = || {
             path.parent()
@@ -406,6 +422,29 @@ rungs:
     }
 
     #[test]
+    fn the_exit_code_says_whether_a_story_or_a_file_is_wrong() {
+        let dir = folder(&[
+            ("tor.test.yaml", STORIES),
+            ("bad.test.yaml", "stories: 1\n"),
+        ]);
+        let code = |path: &str, filter: Option<&str>| {
+            let filter = filter.map(str::to_owned);
+            let path = dir.path().join(path);
+            let code = run(&TestArgs {
+                filter,
+                ..args(Some(&path))
+            })
+            .unwrap();
+            format!("{code:?}")
+        };
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code("tor.test.yaml", Some("through")), expected(0));
+        assert_eq!(code("tor.test.yaml", None), expected(1));
+        assert_eq!(code("tor.test.yaml", Some("nowhere")), expected(2));
+        assert_eq!(code("", None), expected(2));
+    }
+
+    #[test]
     fn one_file_of_stories_is_told_by_the_policies_beside_it() {
         let dir = folder(&[
             ("tor.test.yaml", STORIES),
@@ -426,6 +465,9 @@ rungs:
         let dir = folder(&[]);
         let errors = load(&args(Some(dir.path()))).unwrap_err().to_string();
         assert!(errors.contains("no stories here"), "{errors}");
+        let gone = dir.path().join("gone");
+        let errors = load(&args(Some(&gone))).unwrap_err().to_string();
+        assert_eq!(errors, format!("{}: is not there", gone.display()));
     }
 
     #[test]
