@@ -18,7 +18,7 @@ use crate::model::{
     Order, Parameter, Parameters, PolicyName, PolicyVerdict, Prefix, Proof, ProofOutcome, RecordId,
     SignIn, Signal, Surroundings, Thing, UserMemory, limits,
 };
-use crate::policy::{self, Ask, PolicySet, Situation};
+use crate::policy::{self, Ask, PolicySet, Situation, Subject};
 
 /// The user's sessions were revoked and the token shown is from before
 /// (graph.md: 50173, 50132).
@@ -82,6 +82,7 @@ pub fn step(
     if is_evaded(proof.as_ref()) {
         raised.extend(look.evaded());
     }
+    ask_conditions(event, &look, given, &mut raised);
     let withdrawn = withdraw(memory, event, &look, given.policies);
     remember(memory, event, &look);
     let signals: Vec<Signal> = raised
@@ -109,6 +110,27 @@ pub fn step(
     }
     learn(memory, around, event, &look);
     step
+}
+
+/// Adds the signals that authors define, and what policies' conditions say of
+/// each.
+fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mut Vec<Signal>) {
+    let policies = given.policies;
+    if !policies.asks_conditions(raised.is_empty()) {
+        return;
+    }
+    let subject = Subject {
+        event,
+        class: look.class(given.intel),
+        signal: None,
+    };
+    raised.extend(
+        policy::observed(policies, &subject)
+            .map(|own| look.observed(&own.name, own.family, &own.description)),
+    );
+    for signal in raised {
+        signal.reservations = policy::reservations(policies, &subject, signal);
+    }
 }
 
 /// What the event leaves behind.

@@ -4,12 +4,15 @@
 //! Invariant: what is read is bounded before it is read, and a file that
 //! cannot be read is a problem like any other: a set never loads in part.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::detect::CATALOGUE;
-use crate::policy::{self, KnownSignal, PolicyErrors, PolicySet, Problem, Source};
+use crate::policy::{
+    self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, Source,
+};
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -38,31 +41,24 @@ pub fn load(directory: Option<&Path>) -> Result<PolicySet, PolicyErrors> {
     }
 }
 
-/// Reads and compiles every `*.yaml` and `*.yml` of a folder, by name.
-/// Folders within it and names that begin with a dot are left out.
+/// Reads and compiles every `*.yaml` and `*.yml` of a folder, by name, and
+/// what they include. Folders within it and names that begin with a dot are
+/// left out.
 ///
 /// # Errors
 /// Every problem of every file.
 fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
-    let paths = policy_files(dir).map_err(|problem| PolicyErrors {
-        problems: vec![problem],
-    })?;
-    let mut sources = Vec::with_capacity(paths.len());
-    let mut problems = Vec::new();
-    for path in &paths {
-        match read_source(path) {
-            Ok(source) => sources.push(source),
-            Err(message) => {
-                problems.push(Problem::of_file(path.display().to_string(), message));
-            }
+    let mut reading = Reading::default();
+    reading.directory(dir, None);
+    let mut problems = reading.problems;
+    if reading.sources.is_empty() {
+        if problems.is_empty() {
+            let message = "no policy here: expected *.yaml or *.yml files";
+            problems.push(Problem::of_file(dir.display().to_string(), message));
         }
-    }
-    if problems.is_empty() && sources.is_empty() {
-        let message = "no policy here: expected *.yaml or *.yml files";
-        problems.push(Problem::of_file(dir.display().to_string(), message));
         return Err(PolicyErrors { problems });
     }
-    match PolicySet::compile(sources, &known_signals()) {
+    match PolicySet::compile(reading.sources, &known_signals()) {
         Ok(set) if problems.is_empty() => Ok(set),
         Ok(_) => Err(PolicyErrors { problems }),
         Err(errors) => {
@@ -70,6 +66,100 @@ fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
             problems.sort();
             Err(PolicyErrors { problems })
         }
+    }
+}
+
+/// Files being read, each once.
+#[derive(Default)]
+struct Reading {
+    sources: Vec<Source>,
+    problems: Vec<Problem>,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Reading {
+    /// `by` is the include that names the folder or file.
+    fn directory(&mut self, dir: &Path, by: Option<&Include>) {
+        match policy_files(dir) {
+            Ok(paths) => {
+                for path in paths {
+                    self.file(&path, by);
+                }
+            }
+            Err(problem) => self.report(problem, by),
+        }
+    }
+
+    fn file(&mut self, path: &Path, by: Option<&Include>) {
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if !self.seen.insert(identity) {
+            return;
+        }
+        let named = path.display().to_string();
+        if self.sources.len() == FILES_MAX {
+            let message = format!("more than {FILES_MAX} policy files");
+            return self.report(Problem::of_file(named, message), by);
+        }
+        match read_source(path) {
+            Ok(source) => {
+                let includes = policy::includes(&source);
+                self.sources.push(source);
+                for include in &includes {
+                    self.include(path, include);
+                }
+            }
+            Err(message) => self.report(Problem::of_file(named, message), by),
+        }
+    }
+
+    fn include(&mut self, from: &Path, include: &Include) {
+        let relative = match &include.what {
+            Included::Shipped(name) => return self.shipped(name.as_deref(), include),
+            Included::Path(path) => path,
+        };
+        let base = from.parent().unwrap_or(Path::new("."));
+        let path = base.join(relative);
+        if path.is_dir() {
+            self.directory(&path, Some(include));
+        } else {
+            self.file(&path, Some(include));
+        }
+    }
+
+    fn shipped(&mut self, name: Option<&str>, include: &Include) {
+        let mut found = false;
+        for mut source in policy::shipped() {
+            let file = source.path.rsplit('/').next().unwrap_or_default();
+            if name.is_some_and(|name| name != file) {
+                continue;
+            }
+            found = true;
+            // So that nobody looks for the file in their own folder.
+            source.path = format!("shipped/{file}");
+            if self.seen.insert(PathBuf::from(&source.path)) {
+                self.sources.push(source);
+            }
+        }
+        if let Some(name) = name.filter(|_| !found) {
+            let names: Vec<String> = policy::shipped()
+                .into_iter()
+                .filter_map(|source| source.path.rsplit('/').next().map(str::to_owned))
+                .collect();
+            let message = format!("no file `{name}` ships");
+            let hint = format!("expected one of: {}", names.join(", "));
+            self.problems.push(include.problem(message, Some(hint)));
+        }
+    }
+
+    /// What cannot be read is told where it is asked for.
+    fn report(&mut self, problem: Problem, by: Option<&Include>) {
+        self.problems.push(match by {
+            None => problem,
+            Some(include) => include.problem(
+                format!("{} {}", problem.path, problem.message),
+                problem.hint,
+            ),
+        });
     }
 }
 
@@ -241,5 +331,60 @@ mod tests {
             messages(&errors, dir.path()),
             [" more than 1000 policy files"]
         );
+    }
+
+    #[test]
+    fn what_is_included_is_read_once_and_can_be_overridden() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("common")).unwrap();
+        write(
+            dir.path(),
+            "common/lists.yaml",
+            "lists: { rooms: { users: [a@b.example] } }\ninclude: [../set/set.yaml]\n",
+        );
+        fs::create_dir(dir.path().join("set")).unwrap();
+        write(
+            dir.path(),
+            "set/set.yaml",
+            "include: [shipped, ../common, ../common/lists.yaml]\n",
+        );
+        write(
+            dir.path(),
+            "set/change.yaml",
+            "override: stolen-session\nmode: approve\nscope: { exclude: { lists: [rooms] } }\n",
+        );
+        let set = load_directory(&dir.path().join("set")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(set.policies.len(), 5);
+        let stolen = set
+            .policies
+            .iter()
+            .find(|p| p.name.as_str() == "stolen-session");
+        let stolen = stolen.unwrap();
+        assert_eq!(stolen.mode, crate::model::Mode::Approve);
+        assert_eq!(stolen.scope.exclude.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_included_is_told_where_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "a.yaml", minimal("a"));
+        write(
+            dir.path(),
+            "set.yaml",
+            "include:\n  - gone.yaml\n  - shipped/gaurd.yaml\n",
+        );
+        let errors = load_directory(dir.path()).unwrap_err();
+        let told = errors.to_string();
+        let prefix = dir.path().display().to_string();
+        insta::assert_snapshot!(told.replace(&prefix, "policies"), @r"
+        policies/set.yaml:2:5: policies/gone.yaml cannot be read: No such file or directory (os error 2)
+          2 |   - gone.yaml
+            |     ^^^^^^^^^
+
+        policies/set.yaml:3:5: no file `gaurd.yaml` ships
+          3 |   - shipped/gaurd.yaml
+            |     ^^^^^^^^^^^^^^^^^^
+            = expected one of: guard.yaml, identity-protection.yaml, risky-network.yaml, signals.yaml, stolen-credentials.yaml, stolen-session.yaml, workload-identity.yaml
+        ");
     }
 }

@@ -34,6 +34,7 @@ impl SignalSpec {
             at,
             record: record.clone(),
             evidence,
+            reservations: Vec::new(),
         }
     }
 

@@ -41,9 +41,9 @@ use self::client::Agent;
 use self::intel::Intel;
 use self::pair::{End, Pair};
 use crate::model::{
-    Attempt, Change, Event, Evidence, Footprint, Habit, IncomingToken, Network, NetworkClass,
-    Parameters, Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal, System, TokenProtection,
-    Traits, UserMemory, hash_of,
+    Attempt, Change, Event, Evidence, Family, Footprint, Habit, IncomingToken, Network,
+    NetworkClass, Parameters, Prefix, RecordId, SessionMemory, Sighting, SignIn, Signal,
+    SignalName, System, TokenProtection, Traits, UserMemory, hash_of,
 };
 
 /// An event with what the lists know of where it came from: what every
@@ -105,6 +105,46 @@ impl<'a> Look<'a> {
     pub fn evaded(&self) -> Option<Signal> {
         let what = "signed in from the attacker's network after the sessions were revoked";
         Some(self.success()?.method(&catalogue::EVADED, what))
+    }
+
+    /// What kind of network the event came from.
+    pub fn class(&self, intel: &Intel) -> NetworkClass {
+        if let Some(seen) = &self.seen {
+            return seen.class;
+        }
+        let network = match self.event {
+            Event::SignIn(event) => &event.network,
+            Event::RiskDetection(event) => &event.network,
+            Event::DirectoryAudit(event) => &event.network,
+            Event::GraphActivity(event) => &event.network,
+            Event::RiskyUser(_) => return NetworkClass::Ordinary,
+        };
+        intel.class_of(network, self.event.at())
+    }
+
+    /// A signal that somebody else has seen in the event: what an author asks.
+    pub fn observed(&self, name: &SignalName, family: Family, what: &str) -> Signal {
+        let evidence = match &self.seen {
+            Some(seen) => Evidence::Method {
+                what: what.into(),
+                app: seen.sign_in.app.name.clone(),
+                resource: seen.sign_in.resource.name.clone(),
+                sighting: seen.sighting(),
+            },
+            None => Evidence::Change {
+                what: what.into(),
+                subject: None,
+                sighting: None,
+            },
+        };
+        Signal {
+            name: name.clone(),
+            family,
+            at: self.event.at(),
+            record: self.event.record().clone(),
+            evidence,
+            reservations: Vec::new(),
+        }
     }
 
     /// The traces of the event. A failed sign-in leaves no footprint, since it

@@ -65,6 +65,7 @@ pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &m
             request: detection.request.clone(),
             sighting,
         },
+        reservations: Vec::new(),
     };
     agree(&signal, memory, ground.parameters, signals);
     persistence::of_risk(&signal, ground, signals);

@@ -3,9 +3,11 @@
 //! - here: one theft, its decision, order and repetition
 //! - `after`: what follows an eviction: proof, evasion, our own echo
 //! - `withdrawal`: evidence that is taken back
+//! - `conditions`: what authors ask of events
 //! - `learning`: what days teach, and what they must not
 
 mod after;
+mod conditions;
 mod learning;
 mod withdrawal;
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActionKind, CaseId, DecisionId, Effect, Family, Order, PolicyName, RecordId, Signal,
-    SignalName, UserRef,
+    ActionKind, CaseId, DecisionId, Effect, Family, Order, PolicyName, RecordId, ReservationGround,
+    Signal, SignalName, UserRef,
 };
 
 /// What a policy may do at most.
@@ -96,6 +96,20 @@ pub struct PolicyVerdict {
     pub effect: Option<Effect>,
     /// Whether the policy's scope excludes the user; nothing was scored then.
     pub out_of_scope: bool,
+    /// The signals in the window that the policy weighs and that its
+    /// conditions speak against, each with the first reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A signal that a policy's conditions speak against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The signal.
+    pub signal: SignalName,
+    /// Which condition.
+    #[serde(flatten)]
+    pub ground: ReservationGround,
 }
 
 /// Why the guard did not let an order through as it was.

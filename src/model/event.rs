@@ -150,9 +150,17 @@ impl CountryCode {
     }
 }
 
+impl CountryCode {
+    /// Its two letters, upper case.
+    pub fn as_str(&self) -> &str {
+        // Two ASCII letters by construction.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for CountryCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", char::from(self.0[0]), char::from(self.0[1]))
+        f.write_str(self.as_str())
     }
 }
 
@@ -298,6 +306,22 @@ pub enum RiskLevel {
     High,
 }
 
+impl RiskLevel {
+    /// Every level that a record can name.
+    pub const NAMES: &[&str] = &["none", "low", "medium", "high"];
+
+    /// The name as Entra writes it; `None` where it is not known.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::None => Some("none"),
+            Self::Low => Some("low"),
+            Self::Medium => Some("medium"),
+            Self::High => Some("high"),
+        }
+    }
+}
+
 /// `riskState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -319,6 +343,29 @@ pub enum RiskState {
 }
 
 impl RiskState {
+    /// Every state that a record can name.
+    pub const NAMES: &[&str] = &[
+        "none",
+        "confirmedSafe",
+        "remediated",
+        "dismissed",
+        "atRisk",
+        "confirmedCompromised",
+    ];
+
+    /// The name as Entra writes it; `None` where it is not known.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::None => Some("none"),
+            Self::ConfirmedSafe => Some("confirmedSafe"),
+            Self::Remediated => Some("remediated"),
+            Self::Dismissed => Some("dismissed"),
+            Self::AtRisk => Some("atRisk"),
+            Self::ConfirmedCompromised => Some("confirmedCompromised"),
+        }
+    }
+
     /// Whether somebody has settled the risk: it is evidence no more.
     pub fn settled(self) -> bool {
         matches!(

@@ -80,6 +80,17 @@ pub enum NetworkClass {
 }
 
 impl NetworkClass {
+    /// Every class, by name.
+    pub const NAMES: &[&str] = &[
+        "ordinary",
+        "microsoft",
+        "relay",
+        "corporate",
+        "hosting",
+        "vpn",
+        "tor",
+    ];
+
     /// The name used in JSON and in evidence.
     pub fn as_str(self) -> &'static str {
         match self {

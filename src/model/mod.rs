@@ -23,6 +23,7 @@ pub use client::{Browser, Client, System};
 pub use containment::{Containment, Proof, ProofOutcome, Stage};
 pub use decision::{
     Admission, Decision, FamilyScore, GuardReason, Intent, Mode, PolicyVerdict, RungVerdict,
+    SetAside,
 };
 pub use event::{
     AppRef, AuditKind, AuthenticationStep, ClientApp, ConditionalAccess, CountryCode, Device,
@@ -37,5 +38,5 @@ pub use memory::{
     hash_of, limits,
 };
 pub use parameters::{Parameter, ParameterSpec, Parameters, Unit};
-pub use signal::{Evidence, Family, Sighting, Signal, SignalName};
+pub use signal::{Evidence, Family, Reservation, ReservationGround, Sighting, Signal, SignalName};
 pub use surroundings::{Entry, Probes, Spray, Surroundings, Thing};

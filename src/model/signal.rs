@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkClass, Place, Prefix, RecordId, RiskLevel, RiskType, SessionId};
+use super::{NetworkClass, Place, PolicyName, Prefix, RecordId, RiskLevel, RiskType, SessionId};
 
 /// The kinds of evidence. Signals of one family speak of the same thing, so
 /// only the strongest counts; different families are independent.
@@ -33,6 +33,19 @@ pub enum Family {
 }
 
 impl Family {
+    /// Every family.
+    pub const ALL: [Self; 9] = [
+        Self::Network,
+        Self::Session,
+        Self::Device,
+        Self::Aitm,
+        Self::Protocol,
+        Self::AuthMethod,
+        Self::Behaviour,
+        Self::Persistence,
+        Self::MicrosoftRisk,
+    ];
+
     /// The name used in YAML, JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -97,12 +110,48 @@ pub struct Signal {
     pub record: RecordId,
     /// What a human needs to judge it.
     pub evidence: Evidence,
+    /// What policies' conditions said of its record when it was judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<Reservation>,
+}
+
+/// Why a policy does not count a signal, or not for acting: its conditions,
+/// asked once of the record that raised it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// The policy.
+    pub policy: PolicyName,
+    /// Which condition.
+    #[serde(flatten)]
+    pub ground: ReservationGround,
+}
+
+/// Which condition of a policy speaks against a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub enum ReservationGround {
+    /// Its `when` does not hold: the policy does not count the signal.
+    When,
+    /// An exception holds: the policy does not count the signal.
+    Exception {
+        /// The exception's name.
+        name: Box<str>,
+    },
+    /// The record does not say what its `when` asks: the signal counts for
+    /// asking and not for acting.
+    Undecided,
 }
 
 impl Signal {
     /// Whether both say the same of the same record.
     pub fn same_as(&self, other: &Self) -> bool {
         self.record == other.record && self.name == other.name
+    }
+
+    /// What a policy's conditions said against it.
+    pub fn reservation(&self, policy: &PolicyName) -> Option<&ReservationGround> {
+        let found = self.reservations.iter().find(|r| r.policy == *policy)?;
+        Some(&found.ground)
     }
 }
 

@@ -35,6 +35,13 @@ fn with_workloads(rungs: &str, more: &str) -> String {
     format!("scope: {{ workloads: true{more} }}\n{}", with_rungs(rungs))
 }
 
+fn with_exception(line: &str) -> String {
+    format!(
+        "{}except:\n  - name: rooms\n    when: event.sign_in.protocol == \"deviceCode\"\n    owner: ana\n    reason: meeting rooms\n    until: 2027-01-31\n{line}",
+        minimal("p")
+    )
+}
+
 fn with_line(line: &str) -> String {
     format!("{}{line}\n", minimal("p"))
 }
@@ -58,7 +65,17 @@ fn bad_files() -> Vec<(&'static str, String)> {
         ("merge key", with_line("<<: { owner: me }")),
         ("key twice", with_line("window: 30m")),
         ("key that is a list", with_line("? [a, b]\n: c")),
-        ("unknown key", with_line("when: event.sign_in.succeeded")),
+        ("unknown key", with_line("groups: [break-glass]")),
+        ("when that is no condition", with_line("when: [a]")),
+        ("when that is always true", with_line("when: true")),
+        (
+            "when with a mistake",
+            with_line("when: 'event.network.contry == \"FR\"'"),
+        ),
+        (
+            "when over several lines",
+            with_line("when: >\n  event.sign_in.succeeded &&\n  event.network.asn < 0"),
+        ),
         ("mistyped key", with_line("descripton: x")),
         ("no keys", "{}\n".into()),
         ("name with spaces", minimal("Stolen Session")),
@@ -77,6 +94,68 @@ fn bad_files() -> Vec<(&'static str, String)> {
             "scope of groups",
             with_line("scope: { exclude: { groups: [break-glass] } }"),
         ),
+        (
+            "scope that excludes everyone",
+            with_line(
+                "scope: { users: [a@b.example], exclude: { users: [A@B.example, c@d.example] } }",
+            ),
+        ),
+        (
+            "scope of an unknown list",
+            with_line("scope: { exclude: { lists: [rooms] } }"),
+        ),
+        (
+            "exception without an end",
+            with_exception("").replace("    until: 2027-01-31\n", ""),
+        ),
+        (
+            "exception until a month",
+            with_exception("").replace("2027-01-31", "2027-02-30"),
+        ),
+        (
+            "exception of a signal that is not weighed",
+            with_exception("").replace(
+                "event.sign_in.protocol ==",
+                "signal.name in [\"tor_exit\", \"tor_exti\"] && event.sign_in.protocol ==",
+            ),
+        ),
+        (
+            "exception twice",
+            with_exception(
+                "  - { name: rooms, when: event.user.guest, owner: a, reason: b, until: 2027-01-31 }\n",
+            ),
+        ),
+        (
+            "list of two kinds",
+            "lists:\n  rooms: { users: [], asns: [] }\n".into(),
+        ),
+        (
+            "lists with mistakes",
+            "lists:
+  Rooms: { users: [a@b.example] }
+  offices: { networks: [203.0.113.9/24, here] }
+  carriers: { asns: [AS64500, 64501, AS, 99999999999] }
+  home: { countries: [FR, de, France] }
+  apps: { texts: [a, [b]] }
+  other: { groups: [a] }
+"
+            .into(),
+        ),
+        (
+            "signals of one's own with mistakes",
+            "signals:
+  device_code: { description: a, family: protocol, weight: 70, when: event.sign_in.interactive }
+  custom.a: { description: a, family: protokol, weight: 0, when: signal.name == \"tor_exit\" }
+  custom.b: 70
+"
+            .into(),
+        ),
+        (
+            "override of nothing",
+            "override: stolen-session\nmode: shadow\n".into(),
+        ),
+        ("include that is no list", "include: shipped\n".into()),
+        ("weight by default", with_signals("{ tor_exit: default }")),
         ("scope of nobody", with_line("scope: { users: [] }")),
         (
             "users that name nobody",
@@ -277,7 +356,7 @@ rungs:
 
     policies/d.yaml:1:1: a guard is already in policies/c.yaml:1
       1 | guard: {}
-        | ^
+        | ^^^^^
 
     policies/z.yaml:1:9: the policy `same` is already in policies/a.yaml:1
       1 | policy: same
@@ -541,4 +620,112 @@ fn bombs_are_refused_at_once() {
         assert!(started.elapsed() < Duration::from_secs(10), "{name}");
         assert!(told.len() < 64 * 1024, "{name}: {} bytes", told.len());
     }
+}
+
+fn file(path: &str, text: &str) -> Source {
+    Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+#[test]
+fn lists_signals_and_exceptions_are_defined_once_and_used_by_name() {
+    let set = PolicySet::compile(
+        vec![
+            file(
+                "lists.yaml",
+                "lists: { rooms: { users: [room@contoso.example] } }\nsignals:\n  custom.code: { description: a device code, family: protocol, weight: 45, when: event.sign_in.protocol == \"deviceCode\" }\n",
+            ),
+            file(
+                "p.yaml",
+                "policy: p
+window: 60m
+scope: { exclude: { lists: [rooms] } }
+when: event.sign_in.succeeded
+signals: { custom.code: default, tor_exit: 70 }
+except:
+  - { name: lab, when: event.network.asn == 64500, owner: ana, reason: the lab, until: 2027-01-31 }
+rungs: [{ at: 60, do: [revoke_sessions] }]
+",
+            ),
+        ],
+        &known(),
+    )
+    .unwrap();
+    let policy = &set.policies[0];
+    assert_eq!(policy.scope.exclude.len(), 1);
+    let code = policy
+        .weights
+        .iter()
+        .find(|(name, _)| name.as_str() == "custom.code");
+    assert_eq!(code.unwrap().1.weight, 45);
+    assert_eq!(policy.exceptions[0].reason.as_ref(), "the lab");
+    assert_eq!(
+        policy.when.as_ref().unwrap().text(),
+        "event.sign_in.succeeded"
+    );
+    assert_eq!(set.signals.len(), 1);
+}
+
+#[test]
+fn an_override_changes_what_it_names_and_leaves_the_rest() {
+    let base = "policy: p
+owner: identity-team
+mode: enforce
+window: 60m
+signals: { tor_exit: 70, session_hosting: 85, impossible_travel: 55 }
+rungs: [{ at: 60, families: 2, do: [revoke_sessions] }]
+";
+    let change = "override: p
+mode: approve
+signals: { tor_exit: 50, impossible_travel: off, session_two_asns: 40 }
+except:
+  - { name: lab, when: event.network.asn == 64500, owner: ana, reason: the lab, until: 2027-01-31 }
+";
+    let compile = |change: &str| {
+        let sources = vec![file("z.yaml", base), file("a.yaml", change)];
+        PolicySet::compile(sources, &known())
+    };
+    let set = compile(change).unwrap();
+    let policy = &set.policies[0];
+    assert_eq!(
+        (policy.mode, &*policy.owner),
+        (Mode::Approve, "identity-team")
+    );
+    let weights: Vec<(&str, u8)> = policy
+        .weights
+        .iter()
+        .map(|(name, weight)| (name.as_str(), weight.weight))
+        .collect();
+    assert_eq!(
+        weights,
+        [
+            ("session_hosting", 85),
+            ("session_two_asns", 40),
+            ("tor_exit", 50)
+        ]
+    );
+    assert_eq!(policy.exceptions.len(), 1);
+    assert_ne!(
+        set.hash,
+        compile("override: p\nmode: approve\n").unwrap().hash
+    );
+    // A mistake is shown in the file that makes it.
+    let errors =
+        compile("override: p\nsignals: { tor_exti: 5, session_client_change: off }\n").unwrap_err();
+    insta::assert_snapshot!("override_mistakes", errors.to_string());
+}
+
+#[test]
+fn an_exception_is_warned_of_before_it_ends_and_an_error_afterwards() {
+    let set = PolicySet::compile(vec![source(&with_exception(""))], &known()).unwrap();
+    let told = |today: &str| {
+        let (ended, ending) = crate::policy::expiring(&set, today.parse().unwrap());
+        (joined(&ended), joined(&ending))
+    };
+    assert_eq!(told("2027-01-17"), (String::new(), String::new()));
+    assert!(told("2027-01-18").1.contains("ends on 2027-01-31"));
+    assert!(told("2027-01-31").1.contains("ends on 2027-01-31"));
+    insta::assert_snapshot!("exception_ended", told("2027-02-01").0);
 }

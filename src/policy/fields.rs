@@ -84,9 +84,15 @@ impl<'n> Fields<'n> {
         })
     }
 
+    pub(crate) fn entry(&self, name: &str) -> Option<Entry<'n>> {
+        self.entries
+            .iter()
+            .find(|entry| entry.name == name)
+            .copied()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&'n Node> {
-        let entry = self.entries.iter().find(|entry| entry.name == name)?;
-        Some(entry.value)
+        self.entry(name).map(|entry| entry.value)
     }
 
     pub(crate) fn require(&self, name: &str, sink: &mut Sink<'_>) -> Option<&'n Node> {
@@ -263,15 +269,6 @@ pub(crate) fn list<'n>(
             None
         }
     }
-}
-
-/// A mapping of which only `users` is known: a list of object ids or
-/// principal names.
-pub(crate) fn users_of(node: &Node, what: &'static str, sink: &mut Sink<'_>) -> Option<UserList> {
-    let fields = Fields::of(node, what, &["users"], sink)?;
-    or_default(fields.get("users"), UserList::default(), |node| {
-        users(node, sink)
-    })
 }
 
 /// A list of users, possibly empty.

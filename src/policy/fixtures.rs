@@ -88,6 +88,7 @@ pub(super) fn signal(name: &str, second: i64) -> Signal {
             request: None,
             sighting: None,
         },
+        reservations: Vec::new(),
     }
 }
 

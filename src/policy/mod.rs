@@ -9,12 +9,16 @@
 //! compiled whole or not at all, so a daemon that reloads keeps the last good
 //! set; and nothing here knows a detector, reads a clock or does I/O.
 
+pub mod condition;
 pub mod guard;
 pub mod score;
 
+mod asides;
 mod compile;
+mod expiry;
 mod explain;
 pub(crate) mod fields;
+mod lists;
 pub(crate) mod problem;
 mod scope;
 mod shipped;
@@ -24,12 +28,17 @@ pub(crate) mod yaml;
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use jiff::civil::Date;
 
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
+pub use asides::{observed, reservations};
+pub use compile::{Include, Included, includes};
+pub use condition::{Condition, Subject, Undecided};
+pub use expiry::expiring;
 pub use explain::explain;
 pub use guard::{Guard, Situation};
-pub use problem::{Place, PolicyErrors, Problem};
+pub use problem::{Place, PolicyErrors, Problem, Rule};
 pub use scope::{Scope, UserList};
 pub use score::evaluate;
 pub use shipped::shipped;
@@ -63,10 +72,44 @@ pub struct PolicySet {
     pub guard: Guard,
     /// The detectors' parameters.
     pub parameters: Parameters,
+    /// The signals that authors define, by name.
+    pub signals: Vec<CustomSignal>,
     /// Twelve hex digits, the same for the same texts wherever they lie.
     pub hash: Box<str>,
     /// What compiles but may not be meant.
     pub warnings: Vec<Problem>,
+}
+
+/// A signal that an author defines: a condition on one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomSignal {
+    /// `custom.` and a name.
+    pub name: SignalName,
+    /// What it means, for a human.
+    pub description: Box<str>,
+    /// The kind of evidence that it is.
+    pub family: Family,
+    /// What it weighs where a policy says `default`, 1–100.
+    pub weight: u8,
+    /// When it is raised.
+    pub when: Condition,
+}
+
+/// Whom or what a policy leaves out, for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exception {
+    /// Unique in its policy.
+    pub name: Box<str>,
+    /// What must hold of the record of a signal for the policy not to count it.
+    pub when: Condition,
+    /// Who answers for it.
+    pub owner: Box<str>,
+    /// Why.
+    pub reason: Box<str>,
+    /// The last day on which it counts, in UTC, by the event's time.
+    pub until: Date,
+    /// Where it stands, for messages.
+    at: Problem,
 }
 
 /// One policy.
@@ -84,6 +127,10 @@ pub struct Policy {
     pub window: SignedDuration,
     /// Whom it is about.
     pub scope: Scope,
+    /// What must hold of the record of a signal for the policy to count it.
+    pub when: Option<Condition>,
+    /// What it leaves out although it would count it.
+    pub exceptions: Vec<Exception>,
     /// The signals it weighs; at least one.
     pub weights: BTreeMap<SignalName, Weight>,
     /// Highest `at` first, each `at` once; at least one.

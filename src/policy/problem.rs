@@ -12,9 +12,11 @@ const SHOWN_MAX: usize = 100;
 /// Problems told per file; a file with more is broken as a whole.
 const PER_FILE_MAX: usize = 100;
 
-/// A place in a file, both from 1, and how many characters it spans.
+/// A place in a file, line and column from 1, and how many characters it spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Which of the files that are read together, from 0.
+    pub file: u16,
     /// The line.
     pub line: u32,
     /// The column, in characters.
@@ -22,6 +24,12 @@ pub struct Place {
     /// How many characters to underline; at least one is.
     pub width: u32,
 }
+
+/// What kind of problem it is: a name for machines, the same in every release.
+pub type Rule = &'static str;
+
+/// The rule of a problem that is no more than a file written wrongly.
+pub(crate) const SYNTAX: Rule = "invalid";
 
 /// One thing that is wrong, or worth a warning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +42,10 @@ pub struct Problem {
     pub message: String,
     /// What was expected, or what to do.
     pub hint: Option<String>,
+    /// What kind of problem it is.
+    pub rule: Rule,
     /// The line of the place, without its line break.
-    line_text: String,
+    line_text: Box<str>,
 }
 
 impl Problem {
@@ -46,7 +56,20 @@ impl Problem {
             place: None,
             message: message.into(),
             hint: None,
-            line_text: String::new(),
+            rule: SYNTAX,
+            line_text: Box::default(),
+        }
+    }
+}
+
+impl Problem {
+    /// The same place with something to say of it.
+    pub(crate) fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
+        Self {
+            message,
+            hint,
+            rule,
+            ..self.clone()
         }
     }
 }
@@ -70,6 +93,7 @@ impl fmt::Display for Problem {
             line,
             column,
             width,
+            ..
         } = place;
         writeln!(f, "{}:{line}:{column}: {}", self.path, self.message)?;
         let (text, offset) = excerpt(&self.line_text, column);
@@ -137,43 +161,69 @@ impl fmt::Display for PolicyErrors {
 
 impl std::error::Error for PolicyErrors {}
 
-/// Collects the problems of one file.
+/// Collects the problems of files that are read together.
 pub(crate) struct Sink<'a> {
-    path: &'a str,
-    text: &'a str,
+    /// Path and text of each.
+    files: Vec<(&'a str, &'a str)>,
     problems: Vec<Problem>,
-    untold: usize,
+    /// How many problems each file has, told or not.
+    counts: Vec<usize>,
 }
 
 impl<'a> Sink<'a> {
+    /// Of one file.
     pub(crate) fn new(path: &'a str, text: &'a str) -> Self {
+        Self::of([(path, text)])
+    }
+
+    /// Of several: a place's `file` counts them.
+    pub(crate) fn of(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let files: Vec<(&'a str, &'a str)> = files.into_iter().collect();
         Self {
-            path,
-            text,
+            counts: vec![0; files.len()],
+            files,
             problems: Vec::new(),
-            untold: 0,
         }
+    }
+
+    /// The text of a file.
+    pub(crate) fn text(&self, file: u16) -> &'a str {
+        self.file(file).1
+    }
+
+    fn file(&self, file: u16) -> (&'a str, &'a str) {
+        self.files
+            .get(usize::from(file))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Where a place is, for another file to refer to: `path:line`.
-    pub(super) fn refer(&self, place: Place) -> String {
-        format!("{}:{}", self.path, place.line)
+    pub(crate) fn refer(&self, place: Place) -> String {
+        format!("{}:{}", self.file(place.file).0, place.line)
     }
 
     fn at(&self, place: Place, message: impl Into<String>) -> Problem {
+        let (path, text) = self.file(place.file);
         let index = (place.line as usize).saturating_sub(1);
-        let line = self.text.lines().nth(index).unwrap_or_default();
+        let line = text.lines().nth(index).unwrap_or_default();
         Problem {
-            path: self.path.to_owned(),
+            path: path.to_owned(),
             place: Some(place),
             message: message.into(),
             hint: None,
-            line_text: line.to_owned(),
+            rule: SYNTAX,
+            line_text: line.into(),
         }
     }
 
+    /// A problem at a place with nothing said yet.
+    pub(crate) fn blank(&self, place: Place) -> Problem {
+        self.at(place, "")
+    }
+
     pub(crate) fn report(&mut self, place: Place, message: impl Into<String>) {
-        self.add(place, message.into(), None);
+        self.add(SYNTAX, place, message.into(), None);
     }
 
     pub(crate) fn report_with_hint(
@@ -182,30 +232,55 @@ impl<'a> Sink<'a> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.add(place, message.into(), Some(hint.into()));
+        self.add(SYNTAX, place, message.into(), Some(hint.into()));
     }
 
-    fn add(&mut self, place: Place, message: String, hint: Option<String>) {
-        if self.problems.len() >= PER_FILE_MAX {
-            self.untold += 1;
-            return;
+    /// Reports what is written correctly and cannot work.
+    pub(crate) fn report_rule(
+        &mut self,
+        rule: Rule,
+        place: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(rule, place, message.into(), Some(hint.into()));
+    }
+
+    fn add(&mut self, rule: Rule, place: Place, message: String, hint: Option<String>) {
+        if let Some(count) = self.counts.get_mut(usize::from(place.file)) {
+            *count += 1;
+            if *count > PER_FILE_MAX {
+                return;
+            }
         }
         let problem = self.at(place, message);
-        self.problems.push(Problem { hint, ..problem });
+        self.problems.push(Problem {
+            hint,
+            rule,
+            ..problem
+        });
     }
 
     /// How many problems were reported, told or not.
     pub(crate) fn count(&self) -> usize {
-        self.problems.len() + self.untold
+        self.counts.iter().sum()
     }
 
-    /// The problems by place.
+    /// The problems by file and place, each once: what an alias repeats is one
+    /// mistake.
     pub(crate) fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort();
-        if self.untold > 0 {
-            let message = format!("{} more problems are not shown", self.untold);
-            self.problems.push(Problem::of_file(self.path, message));
+        for (index, (path, _)) in self.files.iter().enumerate() {
+            let untold = self.counts[index].saturating_sub(PER_FILE_MAX);
+            if untold > 0 {
+                let message = format!("{untold} more problems are not shown");
+                self.problems.push(Problem::of_file(*path, message));
+            }
         }
+        self.problems.sort_by(|a, b| {
+            let key = |p: &Problem| (p.path.clone(), p.place.is_none(), p.place);
+            key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+        });
+        self.problems.dedup();
         self.problems
     }
 }
@@ -238,6 +313,7 @@ mod tests {
 
     fn at(line: u32, column: u32, width: u32) -> Place {
         Place {
+            file: 0,
             line,
             column,
             width,
@@ -299,8 +375,8 @@ mod tests {
     #[test]
     fn a_file_with_too_many_problems_says_how_many_are_not_shown() {
         let mut sink = Sink::new("a.yaml", "x");
-        for _ in 0..PER_FILE_MAX + 7 {
-            sink.report(at(1, 1, 1), "bad");
+        for column in 1..=PER_FILE_MAX as u32 + 7 {
+            sink.report(at(1, column, 1), "bad");
         }
         let problems = sink.finish();
         assert_eq!(problems.len(), PER_FILE_MAX + 1);

@@ -32,6 +32,21 @@ impl UserList {
             .filter(|name| name.contains('@'))
     }
 
+    /// Whether every name of it is in `other` too.
+    pub(super) fn within(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Whether no name of it is in `other`.
+    pub(super) fn apart(&self, other: &Self) -> bool {
+        self.0.is_disjoint(&other.0)
+    }
+
+    /// Takes in the names of another list.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
     /// How many names it has.
     pub fn len(&self) -> usize {
         self.0.len()

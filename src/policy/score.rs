@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use super::{Policy, Rung};
 use crate::model::{
-    Effect, Family, FamilyScore, Intent, Mode, PolicyVerdict, RungVerdict, Signal, SignalName,
-    UserRef,
+    Effect, Family, FamilyScore, Intent, Mode, PolicyVerdict, ReservationGround, RungVerdict,
+    SetAside, Signal, SignalName, UserRef,
 };
 
 /// Scores the signals of one user in every candidate window, which ends at
@@ -35,11 +35,15 @@ pub fn evaluate(
     } else {
         signals.iter().filter_map(|s| weigh(policy, s)).collect()
     };
-    let windows = ends.iter().map(|end| score_window(policy, &weighed, *end));
-    let best = windows.max_by_key(|window| {
-        let rung = window.rung.map(Reverse);
-        (rung, window.score, Reverse(window.end))
-    });
+    let best = if weighed.is_empty() {
+        nothing_in(policy, ends)
+    } else {
+        let windows = ends.iter().map(|end| score_window(policy, &weighed, *end));
+        windows.max_by_key(|window| {
+            let rung = window.rung.map(Reverse);
+            (rung, window.score, Reverse(window.end))
+        })
+    };
     let best = best.unwrap_or_default();
     PolicyVerdict {
         policy: policy.name.clone(),
@@ -49,11 +53,28 @@ pub fn evaluate(
         score: best.score,
         families: best.families,
         rung: best.rung.map(|index| rung_verdict(policy, index)),
-        effect: best
-            .rung
-            .map(|index| effect_of(policy.mode, &policy.rungs[index].intent)),
+        effect: best.rung.map(|index| {
+            let effect = effect_of(policy.mode, &policy.rungs[index].intent);
+            // A record that does not say what was asked is no ground to act.
+            if best.certain {
+                effect
+            } else {
+                effect.min(Effect::Ask)
+            }
+        }),
         out_of_scope,
+        set_aside: best.set_aside,
     }
+}
+
+/// What a policy says that weighs none of the signals.
+fn nothing_in(policy: &Policy, ends: &[Timestamp]) -> Option<Window> {
+    let end = *ends.iter().min()?;
+    Some(Window {
+        start: start_of(policy, end),
+        end,
+        ..Window::default()
+    })
 }
 
 /// A remembered signal that the policy weighs.
@@ -62,6 +83,15 @@ struct Weighed<'a> {
     name: &'a SignalName,
     family: Family,
     weight: u8,
+    /// What the policy's conditions said of its record.
+    reservation: Option<&'a ReservationGround>,
+}
+
+impl Weighed<'_> {
+    /// Whether it counts at all.
+    fn counts(&self) -> bool {
+        matches!(self.reservation, None | Some(ReservationGround::Undecided))
+    }
 }
 
 fn weigh<'a>(policy: &Policy, signal: &'a Signal) -> Option<Weighed<'a>> {
@@ -71,6 +101,7 @@ fn weigh<'a>(policy: &Policy, signal: &'a Signal) -> Option<Weighed<'a>> {
         name: &signal.name,
         family: weight.family,
         weight: weight.weight,
+        reservation: signal.reservation(&policy.name),
     })
 }
 
@@ -83,24 +114,65 @@ struct Window {
     families: Vec<FamilyScore>,
     /// The index of the highest rung reached; 0 is the highest of all.
     rung: Option<usize>,
+    /// Whether signals that nothing speaks against reach that rung alone.
+    certain: bool,
+    set_aside: Vec<SetAside>,
+}
+
+fn start_of(policy: &Policy, end: Timestamp) -> Timestamp {
+    end.saturating_sub(policy.window).unwrap_or(Timestamp::MIN)
 }
 
 fn score_window(policy: &Policy, weighed: &[Weighed<'_>], end: Timestamp) -> Window {
-    let start = end.saturating_sub(policy.window).unwrap_or(Timestamp::MIN);
-    let inside = weighed.iter().filter(|w| w.at > start && w.at <= end);
-    let families = strongest(inside);
-    let score = noisy_or(families.iter().map(|f| f.weight));
-    let rung = policy
-        .rungs
-        .iter()
-        .position(|rung| reaches(rung, score, families.len()));
+    let start = start_of(policy, end);
+    let inside = || weighed.iter().filter(|w| w.at > start && w.at <= end);
+    let families = strongest(inside().filter(|w| w.counts()));
+    let (score, rung) = highest_rung(policy, &families);
+    let doubtful = inside().any(|w| w.reservation.is_some());
+    let certain = !doubtful || {
+        let sure = strongest(inside().filter(|w| w.reservation.is_none()));
+        highest_rung(policy, &sure).1 == rung
+    };
     Window {
         start,
         end,
         score,
         families,
         rung,
+        certain,
+        set_aside: if doubtful {
+            aside(inside())
+        } else {
+            Vec::new()
+        },
     }
+}
+
+/// The score and the highest rung that it reaches.
+fn highest_rung(policy: &Policy, families: &[FamilyScore]) -> (u8, Option<usize>) {
+    let score = noisy_or(families.iter().map(|f| f.weight));
+    let rung = policy
+        .rungs
+        .iter()
+        .position(|rung| reaches(rung, score, families.len()));
+    (score, rung)
+}
+
+/// What conditions speak against, each signal once, by name.
+fn aside<'a>(inside: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<SetAside> {
+    let mut found: BTreeMap<&SignalName, &ReservationGround> = BTreeMap::new();
+    for weighed in inside {
+        if let Some(ground) = weighed.reservation {
+            found.entry(weighed.name).or_insert(ground);
+        }
+    }
+    found
+        .into_iter()
+        .map(|(signal, ground)| SetAside {
+            signal: signal.clone(),
+            ground: ground.clone(),
+        })
+        .collect()
 }
 
 fn reaches(rung: &Rung, score: u8, families: usize) -> bool {

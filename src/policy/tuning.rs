@@ -102,7 +102,7 @@ mod tests {
             text: text.into(),
         };
         let mut sink = Sink::new(&source.path, &source.text);
-        let node = yaml::read(text, &mut sink).unwrap();
+        let node = yaml::read(0, &mut sink).unwrap();
         match parameters(&node, &mut sink) {
             Some(parameters) => Ok(parameters),
             None => Err(sink.finish().into_iter().map(|p| p.to_string()).collect()),

@@ -20,14 +20,14 @@ const DEPTH_MAX: usize = 16;
 const NODES_MAX: usize = 20_000;
 
 /// A value and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) value: Value,
 }
 
 /// What stands there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
@@ -41,6 +41,21 @@ pub(crate) enum Value {
 }
 
 impl Node {
+    /// Depth is bounded by [`DEPTH_MAX`].
+    fn set_file(&mut self, file: u16) {
+        self.place.file = file;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.set_file(file)),
+            Value::Map(pairs) => {
+                for (key, value) in pairs {
+                    key.set_file(file);
+                    value.set_file(file);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What stands there, for a message.
     pub(crate) fn seen(&self) -> String {
         match &self.value {
@@ -55,12 +70,16 @@ impl Node {
     }
 }
 
-/// Reads one document. A problem with the YAML itself goes to the sink.
-pub(crate) fn read(text: &str, sink: &mut Sink<'_>) -> Option<Node> {
-    match serde_saphyr::from_str_with_options::<Node>(text, options()) {
-        Ok(node) => Some(node),
+/// Reads one document, the text of the sink's `file`. A problem with the YAML
+/// itself goes to the sink.
+pub(crate) fn read(file: u16, sink: &mut Sink<'_>) -> Option<Node> {
+    match serde_saphyr::from_str_with_options::<Node>(sink.text(file), options()) {
+        Ok(mut node) => {
+            node.set_file(file);
+            Some(node)
+        }
         Err(error) => {
-            report(&error, sink);
+            report(file, &error, sink);
             None
         }
     }
@@ -94,16 +113,16 @@ fn options() -> Options {
     }
 }
 
-fn report(error: &Error, sink: &mut Sink<'_>) {
+fn report(file: u16, error: &Error, sink: &mut Sink<'_>) {
     let error = error.without_snippet();
-    let place = error.location().map_or(
-        Place {
-            line: 1,
-            column: 1,
-            width: 1,
-        },
-        place_of,
-    );
+    let start = Place {
+        file,
+        line: 1,
+        column: 1,
+        width: 1,
+    };
+    let place = error.location().map_or(start, place_of);
+    let place = Place { file, ..place };
     let message = match error {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
@@ -138,6 +157,8 @@ fn message_of(error: &Error) -> String {
 fn place_of(at: Location) -> Place {
     let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     Place {
+        // Set once the whole tree is read.
+        file: 0,
         line: clamp(at.line()).max(1),
         column: clamp(at.column()).max(1),
         width: clamp(at.span().len()).max(1),

@@ -21,6 +21,7 @@ fn signal(name: &str, second: i64) -> Signal {
             subject: None,
             sighting: None,
         },
+        reservations: Vec::new(),
     }
 }
 

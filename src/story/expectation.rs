@@ -344,6 +344,8 @@ impl Reader<'_> {
         for policy in &self.names.policies.policies {
             names.extend(policy.weights.keys().map(crate::model::SignalName::as_str));
         }
+        let own = &self.names.policies.signals;
+        names.extend(own.iter().map(|signal| signal.name.as_str()));
         if names.contains(&name) {
             return Ok(());
         }

@@ -104,7 +104,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn file(&mut self) -> Option<Suite> {
-        let node = yaml::read(&self.source.text, &mut self.sink)?;
+        let node = yaml::read(0, &mut self.sink)?;
         let keys = ["people", "places", "devices", "apps", "stories"];
         let fields = Fields::of(&node, "a file of stories", &keys, &mut self.sink)?;
         let cast = troupe::read(&fields, &mut self.sink);
@@ -349,6 +349,7 @@ fn place_in(file: &str, place: Place, words: &str, fault: &Fault) -> Place {
     }
     let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Place {
+        file: place.file,
         line: place.line,
         column: place.column + clamp(opened + fault.from),
         width: clamp(fault.width),

@@ -72,6 +72,32 @@ pub enum AuditKind {
     InboxRule,
 }
 
+impl AuditKind {
+    /// Every kind, by name.
+    pub const NAMES: &[&str] = &[
+        "security_info_registered",
+        "security_info_changed",
+        "security_info_deleted",
+        "device_registered",
+        "consent_granted",
+        "app_role_granted",
+        "inbox_rule",
+    ];
+
+    /// The name used in JSON and in conditions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SecurityInfoRegistered => "security_info_registered",
+            Self::SecurityInfoChanged => "security_info_changed",
+            Self::SecurityInfoDeleted => "security_info_deleted",
+            Self::DeviceRegistered => "device_registered",
+            Self::ConsentGranted => "consent_granted",
+            Self::AppRoleGranted => "app_role_granted",
+            Self::InboxRule => "inbox_rule",
+        }
+    }
+}
+
 /// `initiatedBy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Initiator {

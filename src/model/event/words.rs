@@ -35,13 +35,23 @@ macro_rules! open_set {
             }
         }
 
+        impl $name {
+            /// The names that evictd knows, as Entra writes them.
+            pub const NAMES: &[&str] = &[$( $wire, )+];
+
+            /// The name as Entra writes it; `None` where the record has none.
+            pub fn name(&self) -> Option<&str> {
+                match self {
+                    $( Self::$variant => Some($wire), )+
+                    Self::Unknown => None,
+                    Self::Other(name) => Some(name),
+                }
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    $( Self::$variant => $wire, )+
-                    Self::Unknown => "unknown",
-                    Self::Other(name) => name,
-                })
+                f.write_str(self.name().unwrap_or("unknown"))
             }
         }
     };

@@ -5,13 +5,13 @@
 //! machine's decision, and nothing else that evictd does fits a service
 //! principal. What would do more does not compile.
 
-use super::{File, PlacedRung};
+use super::{Compiler, PlacedRung};
 use crate::model::{ActionKind, Intent, Mode};
 use crate::policy::Scope;
 use crate::policy::problem::quoted;
 use crate::policy::yaml::{Node, Value};
 
-impl File<'_> {
+impl Compiler<'_> {
     pub(super) fn workloads(&mut self, node: &Node) -> Option<bool> {
         if let Value::Bool(workloads) = node.value {
             return Some(workloads);

@@ -113,6 +113,7 @@ fn signal(name: &str, record: &str) -> Signal {
             },
             succeeded: true,
         },
+        reservations: Vec::new(),
     }
 }
 

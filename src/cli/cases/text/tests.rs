@@ -119,6 +119,7 @@ fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
                 from: sighting(-1_800, "Paris", "FR", NetworkClass::Ordinary),
                 to: sighting(0, "Lagos", "NG", NetworkClass::Hosting),
             },
+            reservations: Vec::new(),
         },
         Signal {
             name: SignalName::new("tor_exit"),
@@ -129,6 +130,7 @@ fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
                 sighting: sighting(1, "Lagos", "NG", NetworkClass::Tor),
                 succeeded: true,
             },
+            reservations: Vec::new(),
         },
     ];
     let case = of("ana@contoso.example", actions);
@@ -159,6 +161,7 @@ fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
         }),
         effect: Some(Effect::Act),
         out_of_scope: false,
+        set_aside: Vec::new(),
     };
     let record = RecordId::new("r2");
     let decision = Decision {

@@ -1,0 +1,93 @@
+//! What conditions say of an event: the signals that authors define, and the
+//! signals that a policy leaves aside.
+//!
+//! Invariant: a condition is asked once, of the record that raised the signal,
+//! and what it said stays with the signal: so a decision of tomorrow, in
+//! another window or after a restart, rests on what the record said. Where a
+//! record does not say what is asked, the signal counts for asking and never
+//! for acting; an exception that cannot be decided excepts nothing.
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use super::condition::{Subject, Undecided};
+use super::{CustomSignal, Exception, Policy, PolicySet};
+use crate::model::{Event, Reservation, ReservationGround, Signal};
+
+impl PolicySet {
+    /// Whether there is a condition to ask of an event, or, where no detector
+    /// saw anything in it, a signal of an author's to look for.
+    pub fn asks_conditions(&self, nothing_raised: bool) -> bool {
+        let has_conditions =
+            |policy: &Policy| policy.when.is_some() || !policy.exceptions.is_empty();
+        !self.signals.is_empty() || !nothing_raised && self.policies.iter().any(has_conditions)
+    }
+}
+
+/// The signals that authors define and the event raises. One that cannot be
+/// decided is not raised.
+pub fn observed<'s>(
+    set: &'s PolicySet,
+    subject: &Subject<'_>,
+) -> impl Iterator<Item = &'s CustomSignal> {
+    set.signals
+        .iter()
+        .filter(|signal| signal.when.ask(subject) == Ok(true))
+}
+
+/// What the policies' conditions say against a signal that the event raised.
+/// Only policies that weigh it are asked.
+pub fn reservations(set: &PolicySet, subject: &Subject<'_>, signal: &Signal) -> Vec<Reservation> {
+    // A late record can complete what an earlier one began; the record that the
+    // signal is named after is not at hand then.
+    let at_hand = match subject.event {
+        // The signal is named after the detection, whatever its update.
+        Event::RiskDetection(detection) => signal.record.as_str() == &*detection.detection,
+        event => signal.record == *event.record(),
+    };
+    let subject = Subject {
+        signal: Some((signal.name.as_str(), signal.family)),
+        ..*subject
+    };
+    set.policies
+        .iter()
+        .filter(|policy| policy.when.is_some() || !policy.exceptions.is_empty())
+        .filter(|policy| policy.weights.contains_key(&signal.name))
+        .filter_map(|policy| {
+            let ground = if at_hand {
+                ground(policy, &subject)?
+            } else {
+                ReservationGround::Undecided
+            };
+            Some(Reservation {
+                policy: policy.name.clone(),
+                ground,
+            })
+        })
+        .collect()
+}
+
+fn ground(policy: &Policy, subject: &Subject<'_>) -> Option<ReservationGround> {
+    let excepts = |exception: &&Exception| {
+        exception.serves_at(subject.event.at()) && exception.when.ask(subject) == Ok(true)
+    };
+    let answer = policy.when.as_ref().map(|when| when.ask(subject));
+    if answer == Some(Ok(false)) {
+        return Some(ReservationGround::When);
+    }
+    if let Some(exception) = policy.exceptions.iter().find(excepts) {
+        return Some(ReservationGround::Exception {
+            name: exception.name.clone(),
+        });
+    }
+    // A condition on sign-ins says nothing of a detection of Microsoft's.
+    (answer == Some(Err(Undecided::Absent))).then_some(ReservationGround::Undecided)
+}
+
+impl Exception {
+    /// Whether it counts for an event of that time: until the end of its last
+    /// day, in UTC.
+    pub fn serves_at(&self, at: Timestamp) -> bool {
+        Offset::UTC.to_datetime(at).date() <= self.until
+    }
+}

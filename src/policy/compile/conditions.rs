@@ -1,0 +1,385 @@
+//! Where policies say `when`: conditions, exceptions and authors' own signals.
+//!
+//! Invariant: a mistake inside a condition is shown under the very character
+//! of the file, however YAML lets the text be quoted, folded or indented.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use super::Compiler;
+use crate::model::{Family, SignalName};
+use crate::policy::condition::{self, Condition, Fault, Names};
+use crate::policy::fields::{Entry, Fields, choice, entries, list, number, text};
+use crate::policy::problem::{Place, Rule, quoted, suggestion};
+use crate::policy::yaml::{Node, Value};
+use crate::policy::{CustomSignal, Exception, Scope, Weight};
+
+/// Exceptions of one policy.
+const EXCEPTIONS_MAX: usize = 50;
+/// Signals that a set defines: each is asked of every event.
+const SIGNALS_MAX: usize = 50;
+/// The length of a name.
+const NAME_MAX: usize = 63;
+/// What holds of nothing that the policy is about.
+const MATCHES_NOTHING: Rule = "matches-nothing";
+
+impl Compiler<'_> {
+    /// A condition; `of_signal` where it may speak of `signal`.
+    pub(super) fn condition(
+        &mut self,
+        node: &Node,
+        what: &str,
+        of_signal: bool,
+    ) -> Option<Condition> {
+        let written = match &node.value {
+            Value::Text(text) if !text.trim().is_empty() => text,
+            Value::Bool(value) => {
+                let message = format!("{what} is always {value}");
+                let hint = "leave it out, or ask something of the event";
+                self.errors
+                    .report_rule("constant-condition", node.place, message, hint);
+                return None;
+            }
+            _ => {
+                let message = format!("{what} is {}", node.seen());
+                let hint = "expected a condition, e.g. `event.network.country == \"FR\"`";
+                self.errors.report_with_hint(node.place, message, hint);
+                return None;
+            }
+        };
+        let names = Names {
+            lists: &self.lists,
+            of_signal,
+        };
+        let mut warnings = Vec::new();
+        let compiled = condition::compile(written, names, &mut warnings);
+        for Fault {
+            at,
+            rule,
+            message,
+            hint,
+        } in warnings
+        {
+            let place = self.place_in(node, written, at);
+            self.warnings.report_rule(rule, place, message, hint);
+        }
+        match compiled {
+            Ok(condition) => Some(condition),
+            Err(faults) => {
+                for Fault {
+                    at,
+                    rule,
+                    message,
+                    hint,
+                } in faults
+                {
+                    let place = self.place_in(node, written, at);
+                    self.errors.report_rule(rule, place, message, hint);
+                }
+                None
+            }
+        }
+    }
+
+    /// Where a part of a text stands in its file.
+    fn place_in(&self, node: &Node, written: &str, (from, to): (usize, usize)) -> Place {
+        place_in(
+            self.errors.text(node.place.file),
+            node.place,
+            written,
+            from,
+            to,
+        )
+    }
+
+    pub(super) fn exceptions(&mut self, node: &Node) -> Option<Vec<Exception>> {
+        let before = self.errors.count();
+        let mut exceptions: Vec<Exception> = Vec::new();
+        for item in list(node, "`except`", EXCEPTIONS_MAX, &mut self.errors)? {
+            let Some(exception) = self.exception(item) else {
+                continue;
+            };
+            if exceptions.iter().any(|other| other.name == exception.name) {
+                let message = format!("an exception {} is there already", quoted(&exception.name));
+                self.errors.report(item.place, message);
+            }
+            exceptions.push(exception);
+        }
+        (self.errors.count() == before).then_some(exceptions)
+    }
+
+    fn exception(&mut self, node: &Node) -> Option<Exception> {
+        const KEYS: &[&str] = &["name", "when", "owner", "reason", "until"];
+        let fields = Fields::of(node, "the exception", KEYS, &mut self.errors)?;
+        let mut words = |key: &'static str| -> Option<Box<str>> {
+            let node = fields.require(key, &mut self.errors)?;
+            text(node, &format!("`{key}`"), &mut self.errors).map(Box::from)
+        };
+        let (name, owner, reason) = (words("name"), words("owner"), words("reason"));
+        let when = fields
+            .require("when", &mut self.errors)
+            .and_then(|node| self.condition(node, "`when`", true));
+        let until = fields
+            .require("until", &mut self.errors)
+            .and_then(|node| self.date(node));
+        let placed = fields.get("until").unwrap_or(node);
+        Some(Exception {
+            name: name?,
+            when: when?,
+            owner: owner?,
+            reason: reason?,
+            until: until?,
+            at: self.errors.blank(placed.place),
+        })
+    }
+
+    fn date(&mut self, node: &Node) -> Option<Date> {
+        let date = match &node.value {
+            Value::Text(text) => text.parse::<Date>().ok(),
+            _ => None,
+        };
+        if date.is_none() {
+            let message = format!("`until` is {}", node.seen());
+            let hint = "expected the last day on which it counts, `2027-01-31`";
+            self.errors.report_with_hint(node.place, message, hint);
+        }
+        date
+    }
+
+    /// Exceptions that nothing the policy weighs can meet.
+    pub(super) fn check_exceptions(
+        &mut self,
+        exceptions: Option<&[Exception]>,
+        fields: &Fields<'_>,
+        scope: &Scope,
+        weights: &BTreeMap<SignalName, Weight>,
+    ) {
+        let items = match fields.get("except").map(|node| &node.value) {
+            Some(Value::List(items)) => items,
+            _ => return,
+        };
+        for (exception, item) in exceptions.unwrap_or_default().iter().zip(items) {
+            let Some(when) = value_of(item, "when") else {
+                continue;
+            };
+            self.check_condition(&exception.when, when, scope, weights);
+        }
+    }
+
+    /// A condition of a policy that names signals it does not weigh, or users
+    /// it is not about.
+    pub(super) fn check_condition(
+        &mut self,
+        condition: &Condition,
+        node: &Node,
+        scope: &Scope,
+        weights: &BTreeMap<SignalName, Weight>,
+    ) {
+        for name in condition.signal_names() {
+            if weights.keys().any(|known| known.as_str() == name) {
+                continue;
+            }
+            let known: Vec<&str> = weights.keys().map(SignalName::as_str).collect();
+            let message = format!("the policy does not weigh {}", quoted(name));
+            let from = condition.text().find(name).unwrap_or(0);
+            let place = self.place_in(node, condition.text(), (from, from + name.len()));
+            let hint = suggestion(name, &known);
+            self.errors
+                .report_rule(MATCHES_NOTHING, place, message, hint);
+        }
+        for users in condition.required_users() {
+            let chosen = scope.only.as_ref().is_some_and(|only| users.apart(only));
+            if chosen || users.within(&scope.exclude) {
+                let message = "it asks for users whom the policy is not about";
+                let hint = "compare its list with `scope`";
+                self.errors
+                    .report_rule(MATCHES_NOTHING, node.place, message, hint);
+            }
+        }
+    }
+
+    /// The mapping under `signals` in a file without a policy.
+    pub(super) fn custom_signals(&mut self, node: &Node) {
+        for entry in entries(node, "`signals`", &mut self.errors).unwrap_or_default() {
+            if self.signals.len() == SIGNALS_MAX {
+                let message = format!("more than {SIGNALS_MAX} signals are defined");
+                self.errors.report(entry.key.place, message);
+                return;
+            }
+            let key = format!("signal {}", entry.name);
+            let message = format!("the signal {} is already in", quoted(entry.name));
+            if self.is_first(&key, &message, &entry)
+                && let Some(signal) = self.custom_signal(&entry)
+            {
+                self.signals.push(signal);
+            }
+        }
+        self.signals.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    fn custom_signal(&mut self, entry: &Entry<'_>) -> Option<CustomSignal> {
+        const KEYS: &[&str] = &["description", "family", "weight", "when"];
+        let rest = entry.name.strip_prefix("custom.").unwrap_or_default();
+        let fits = entry.name.len() <= NAME_MAX
+            && rest.starts_with(|c: char| c.is_ascii_lowercase())
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !fits {
+            let message = format!(
+                "{} is not a name for a signal of your own",
+                quoted(entry.name)
+            );
+            let hint = "expected `custom.`, then lower-case letters, digits and `_`";
+            self.errors.report_with_hint(entry.key.place, message, hint);
+        }
+        let fields = Fields::of(entry.value, "the signal", KEYS, &mut self.errors)?;
+        let description = fields
+            .require("description", &mut self.errors)
+            .and_then(|node| text(node, "`description`", &mut self.errors));
+        let families = Family::ALL.map(|family| (family.as_str(), family));
+        let family = fields
+            .require("family", &mut self.errors)
+            .and_then(|node| choice(node, "`family`", &families, &mut self.errors));
+        let weight = fields
+            .require("weight", &mut self.errors)
+            .and_then(|node| number(node, "`weight`", 1..=100, &mut self.errors));
+        let when = fields
+            .require("when", &mut self.errors)
+            .and_then(|node| self.condition(node, "`when`", false));
+        let signal = CustomSignal {
+            name: SignalName::new(entry.name),
+            description: description?.into(),
+            family: family?,
+            weight: weight?,
+            when: when?,
+        };
+        fits.then_some(signal)
+    }
+}
+
+fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let Value::Map(pairs) = &node.value else {
+        return None;
+    };
+    pairs
+        .iter()
+        .find(|(key, _)| matches!(&key.value, Value::Text(text) if text == name))
+        .map(|(_, value)| value)
+}
+
+/// The place of `written[from..to]` in a file where the scalar `written` stands
+/// at `scalar`. The file is read beside the text: what YAML adds to it (quotes,
+/// backslashes, line breaks and indentation) is passed over.
+fn place_in(file: &str, scalar: Place, written: &str, from: usize, to: usize) -> Place {
+    let mut raw = Walk::at(file, scalar);
+    // The head of a block scalar, `|` or `>-`.
+    if matches!(raw.peek(), Some('|' | '>')) && !written.starts_with(['|', '>']) {
+        while raw.next().is_some_and(|c| c != '\n') {}
+    }
+    let (mut begin, mut end) = (None, None);
+    for (index, wanted) in written.char_indices() {
+        if wanted.is_whitespace() {
+            while raw.peek().is_some_and(char::is_whitespace) {
+                raw.next();
+            }
+            continue;
+        }
+        while raw.peek().is_some_and(|c| c != wanted) {
+            raw.next();
+        }
+        if index >= from && index < to {
+            begin.get_or_insert((raw.line, raw.column));
+            end = Some((raw.line, raw.column + 1));
+        }
+        raw.next();
+    }
+    // Behind the last character: where something is missing.
+    let (line, column) = begin.unwrap_or((raw.line, raw.column));
+    let width = match end {
+        Some((last, end)) if last == line => end - column,
+        _ => 1,
+    };
+    Place {
+        file: scalar.file,
+        line,
+        column,
+        width,
+    }
+}
+
+/// A file, read character by character.
+struct Walk<'a> {
+    rest: std::str::Chars<'a>,
+    line: u32,
+    column: u32,
+}
+
+impl<'a> Walk<'a> {
+    fn at(file: &'a str, place: Place) -> Self {
+        let line = (place.line as usize).saturating_sub(1);
+        let start: usize = file.split_inclusive('\n').take(line).map(str::len).sum();
+        let mut walk = Self {
+            rest: file.get(start..).unwrap_or_default().chars(),
+            line: place.line,
+            column: 1,
+        };
+        while walk.column < place.column && walk.peek().is_some_and(|c| c != '\n') {
+            walk.next();
+        }
+        walk
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest.clone().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.next()?;
+        if c == '\n' {
+            self.line += 1;
+            self.column = 1;
+        } else {
+            self.column += 1;
+        }
+        Some(c)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_condition_is_found_however_it_is_written() {
+        let condition = "event.a == \"x\" && event.bad == 1";
+        let at = |file: &str, line, column| {
+            let scalar = Place {
+                file: 0,
+                line,
+                column,
+                width: 1,
+            };
+            let from = condition.find("event.bad").unwrap();
+            let place = place_in(file, scalar, condition, from, from + 9);
+            let text = file.lines().nth(place.line as usize - 1).unwrap();
+            let shown: String = text
+                .chars()
+                .skip(place.column as usize - 1)
+                .take(place.width as usize)
+                .collect();
+            (place.line, shown)
+        };
+        let plain = "when: event.a == \"x\" && event.bad == 1\n";
+        assert_eq!(at(plain, 1, 7), (1, "event.bad".to_owned()));
+        let single = "when: 'event.a == \"x\" && event.bad == 1'\n";
+        assert_eq!(at(single, 1, 7), (1, "event.bad".to_owned()));
+        let double = "when: \"event.a == \\\"x\\\" && event.bad == 1\"\n";
+        assert_eq!(at(double, 1, 7), (1, "event.bad".to_owned()));
+        let folded = "a: 1\nwhen: >-\n    event.a == \"x\"\n    && event.bad == 1\n";
+        assert_eq!(at(folded, 2, 7), (4, "event.bad".to_owned()));
+        let literal = "when: |\n  event.a == \"x\" &&\n  event.bad == 1\n";
+        assert_eq!(at(literal, 1, 7), (3, "event.bad".to_owned()));
+    }
+}
