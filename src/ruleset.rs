@@ -73,10 +73,26 @@ fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
     }
 }
 
+/// The files that a folder's set is made of, those that it includes too, by
+/// name; what ships is in none. Reads them.
+///
+/// # Errors
+/// When a folder or a file cannot be read.
+pub fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
+    let mut reading = Reading::default();
+    reading.directory(dir, None);
+    match reading.problems.into_iter().next() {
+        Some(problem) => Err(Box::new(problem)),
+        None => Ok(reading.paths),
+    }
+}
+
 /// Files being read, each once.
 #[derive(Default)]
 struct Reading {
     sources: Vec<Source>,
+    /// Where each of them lies, but for what ships.
+    paths: Vec<PathBuf>,
     problems: Vec<Problem>,
     seen: BTreeSet<PathBuf>,
 }
@@ -90,7 +106,7 @@ impl Reading {
                     self.file(&path, by);
                 }
             }
-            Err(problem) => self.report(problem, by),
+            Err(problem) => self.report(*problem, by),
         }
     }
 
@@ -108,6 +124,7 @@ impl Reading {
             Ok(source) => {
                 let includes = policy::includes(&source);
                 self.sources.push(source);
+                self.paths.push(path.to_owned());
                 for include in &includes {
                     self.include(path, include);
                 }
@@ -171,8 +188,8 @@ impl Reading {
 ///
 /// # Errors
 /// When the folder cannot be read, or holds more than [`FILES_MAX`].
-pub(crate) fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
-    let problem = |message: String| Problem::of_file(dir.display().to_string(), message);
+fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
+    let problem = |message| Box::new(Problem::of_file(dir.display().to_string(), message));
     let cannot_read = |error: std::io::Error| problem(format!("cannot be read: {error}"));
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(cannot_read)? {
@@ -199,10 +216,23 @@ fn is_policy_file(path: &Path) -> bool {
     let yaml = path
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !hidden && !path.is_dir()
+    yaml && !hidden && !is_test_file(path) && !path.is_dir()
 }
 
-fn read_source(path: &Path) -> Result<Source, String> {
+/// Whether it is a file of stories, `*.test.yaml` or `*.test.yml`: those stand
+/// beside the policies that they test.
+pub fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.as_encoded_bytes());
+    name.is_some_and(|name| {
+        !name.starts_with(b".") && (name.ends_with(b".test.yaml") || name.ends_with(b".test.yml"))
+    })
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// A line that says why not: too large, not UTF-8, not a regular file.
+pub fn read_source(path: &Path) -> Result<Source, String> {
     let cannot_read = |error: std::io::Error| format!("cannot be read: {error}");
     // A pipe would block for ever.
     if !fs::metadata(path).map_err(cannot_read)?.is_file() {
@@ -267,6 +297,8 @@ mod tests {
         write(dir.path(), "b.yml", minimal("second"));
         write(dir.path(), "a.yaml", minimal("first"));
         write(dir.path(), ".hidden.yaml", "not: a policy");
+        write(dir.path(), "a.test.yaml", "not: a policy");
+        write(dir.path(), "b.test.yml", "not: a policy");
         write(dir.path(), "README.md", "# not a policy");
         fs::create_dir(dir.path().join("nested.yaml")).unwrap();
         let set = load_directory(dir.path()).unwrap();

@@ -27,6 +27,10 @@ const RULES: &[(&str, &[&str])] = &[
             "respond::lifecycle",
         ],
     ),
+    (
+        "story",
+        &["model", "ingest", "detect", "policy", "engine", "ruleset"],
+    ),
     ("store", &["model", "ingest", "respond::lifecycle"]),
     ("respond", &["model", "store", "policy::guard", "telemetry"]),
     (

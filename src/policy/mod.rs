@@ -17,13 +17,13 @@ mod asides;
 mod compile;
 mod expiry;
 mod explain;
-mod fields;
+pub(crate) mod fields;
 mod lists;
-mod problem;
+pub(crate) mod problem;
 mod scope;
 mod shipped;
 mod tuning;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 

@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use super::{policy_files, read_source};
+use super::{files_of, read_source};
 
 /// `FILE:LINE` of the mode of a policy in a folder, or `FILE` where it has
 /// none written; `None` where no file holds that policy. Reads the files.
 pub fn place_of_mode(directory: &Path, policy: &str) -> Option<String> {
-    let files = policy_files(directory).ok()?;
+    let files = files_of(directory).ok()?;
     files
         .iter()
         .filter_map(|path| read_source(path).ok())

@@ -7,6 +7,7 @@ pub mod backtest;
 pub mod check;
 pub mod report;
 pub mod status;
+pub mod test;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ pub enum PolicyCommand {
     Status(status::StatusArgs),
     /// Show how right each policy was, by the judgement of humans.
     Report(report::ReportArgs),
+    /// Tell the stories beside the policies, and what they did not expect.
+    Test(test::TestArgs),
 }
 
 /// Runs it.
@@ -40,5 +43,6 @@ pub async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<Exit
             report::run(&args, client).await?;
             Ok(ExitCode::SUCCESS)
         }
+        PolicyCommand::Test(args) => test::run(&args),
     }
 }
