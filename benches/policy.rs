@@ -58,7 +58,10 @@ fn main() -> ExitCode {
     let decoding = micros(|| {
         black_box(decode(black_box(&bytes)));
     });
-    println!("decoding one record of {} bytes: {decoding:.2} µs", bytes.len());
+    println!(
+        "decoding one record of {} bytes: {decoding:.2} µs",
+        bytes.len()
+    );
     let mut missed = false;
     for weighing in [0, 1, 10, POLICIES] {
         let set = compiled(POLICIES, weighing);
@@ -77,7 +80,10 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let set = PolicySet::compile(sources, &known_signals()).unwrap();
     let loading = started.elapsed().as_secs_f64();
-    println!("{} policies are loaded in {loading:.2} s", set.policies.len());
+    println!(
+        "{} policies are loaded in {loading:.2} s",
+        set.policies.len()
+    );
     missed |= loading > LOADING_SECONDS_MAX;
     ExitCode::from(u8::from(missed))
 }

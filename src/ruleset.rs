@@ -73,18 +73,16 @@ fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
     }
 }
 
-/// The files that a folder's set is made of, those that it includes too, by
-/// name; what ships is in none. Reads them.
+/// The files that a folder's set is made of, those that it includes too and
+/// those that cannot be read; what ships is in none. Reads them.
 ///
 /// # Errors
-/// When a folder or a file cannot be read.
+/// When the folder cannot be listed.
 pub fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
+    policy_files(dir)?;
     let mut reading = Reading::default();
     reading.directory(dir, None);
-    match reading.problems.into_iter().next() {
-        Some(problem) => Err(Box::new(problem)),
-        None => Ok(reading.paths),
-    }
+    Ok(reading.paths)
 }
 
 /// Files being read, each once.
@@ -120,11 +118,11 @@ impl Reading {
             let message = format!("more than {FILES_MAX} policy files");
             return self.report(Problem::of_file(named, message), by);
         }
+        self.paths.push(path.to_owned());
         match read_source(path) {
             Ok(source) => {
                 let includes = policy::includes(&source);
                 self.sources.push(source);
-                self.paths.push(path.to_owned());
                 for include in &includes {
                     self.include(path, include);
                 }

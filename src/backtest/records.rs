@@ -125,16 +125,12 @@ fn is_stdin(path: &Path) -> bool {
 /// Opens a file: the one place that knows how.
 fn open(path: &Path, watch: &Arc<Watch>) -> io::Result<Box<dyn Read + Send>> {
     let watch = Arc::clone(watch);
-    Ok(match is_stdin(path) {
-        true => Box::new(Watched {
-            reader: io::stdin(),
-            watch,
-        }),
-        false => Box::new(Watched {
-            reader: File::open(path)?,
-            watch,
-        }),
-    })
+    if is_stdin(path) {
+        let reader = io::stdin();
+        return recorded::unpacked(BufReader::new(Watched { reader, watch }));
+    }
+    let reader = File::open(path)?;
+    recorded::unpacked(BufReader::new(Watched { reader, watch }))
 }
 
 /// A piece to decode, and whom to give it to.

@@ -1,5 +1,5 @@
-//! What the policies' folder looks like, without reading the files; and when
-//! a change of it has settled.
+//! What the policies' folder, and what it includes, looks like; and when a
+//! change of it has settled.
 //!
 //! The folder is looked at every two seconds, by `stat`. Notifications of the
 //! kernel would be quicker and are not everywhere: NFS has none, Kubernetes
@@ -66,7 +66,7 @@ pub(super) enum Listing {
 impl Listing {
     /// Looks at a folder. Blocks.
     pub(super) fn of(directory: &Path) -> Self {
-        match ruleset::policy_files(directory) {
+        match ruleset::files_of(directory) {
             Ok(paths) => Self::Files(
                 paths
                     .into_iter()

@@ -23,6 +23,7 @@ mod tests;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 
+pub use self::packed::unpacked;
 use self::packed::{Packing, Unpacked};
 use super::{Decoded, Undecodable, entra};
 

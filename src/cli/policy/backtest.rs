@@ -23,6 +23,7 @@ use crate::backtest::{self, Backtest, Report, Rules};
 use crate::cli::output;
 use crate::config::{Config, IntelConfig};
 use crate::detect::intel::Intel;
+use crate::history;
 use crate::{intel_files, ruleset};
 
 /// How often the progress is drawn.
@@ -157,11 +158,17 @@ fn intel(args: &BacktestArgs, config: Option<&Config>) -> anyhow::Result<Intel> 
 }
 
 /// The daemon's records since then, oldest first.
-fn segments_since(state: &Path, _since: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
-    bail!(
-        "{}: the daemon keeps no records yet; name files instead of --since",
-        state.display()
-    )
+fn segments_since(state: &Path, since: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
+    let kept = history::segments(state, since)
+        .with_context(|| format!("{}: reading the kept records", state.display()))?;
+    if kept.is_empty() {
+        bail!(
+            "{}: no records are kept since {since}; `[history]` in the configuration says how long \
+             they are, and files can be named instead of --since",
+            state.display()
+        );
+    }
+    Ok(kept)
 }
 
 fn compare(

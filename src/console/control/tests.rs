@@ -507,6 +507,7 @@ fn called_for(user: &str) -> Decided {
         rung: None,
         effect: Some(Effect::Shadow),
         out_of_scope: false,
+        set_aside: Vec::new(),
     }];
     decided
 }

@@ -28,14 +28,34 @@ impl Packing {
     }
 }
 
+/// What a file holds, unpacked where it is compressed, for whoever reads it by
+/// pieces.
+///
+/// # Errors
+/// When its first bytes cannot be read.
+pub fn unpacked(mut reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let Some(packing) = Packing::of(reader.fill_buf()?) else {
+        return Ok(Box::new(reader));
+    };
+    let plain: Box<dyn Read + Send> = match packing {
+        Packing::Gzip => Box::new(MultiGzDecoder::new(reader)),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+    };
+    Ok(Box::new(Unpacked {
+        plain,
+        packing,
+        cut: false,
+    }))
+}
+
 /// What a compressed file holds, to its end or to where it was cut.
-pub(super) struct Unpacked<'a> {
-    plain: Box<dyn Read + 'a>,
+pub(super) struct Unpacked<D> {
+    plain: D,
     packing: Packing,
     cut: bool,
 }
 
-impl<'a> Unpacked<'a> {
+impl<'a> Unpacked<Box<dyn Read + 'a>> {
     /// Several members of gzip or frames of zstd in a row are read as one. The
     /// zstd library refuses windows beyond 128 MiB by itself.
     pub(super) fn new(packing: Packing, reader: impl BufRead + 'a) -> io::Result<Self> {
@@ -56,7 +76,7 @@ impl<'a> Unpacked<'a> {
     }
 }
 
-impl Read for Unpacked<'_> {
+impl<D: Read> Read for Unpacked<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cut {
             return Ok(0);

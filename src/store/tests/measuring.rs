@@ -18,6 +18,7 @@ fn verdict(policy: &str, effect: Option<Effect>) -> PolicyVerdict {
         rung: None,
         effect,
         out_of_scope: false,
+        set_aside: Vec::new(),
     }
 }
 

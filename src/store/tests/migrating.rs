@@ -170,6 +170,7 @@ async fn what_policies_called_for_before_it_was_counted_is_counted_from_the_deci
         rung: None,
         effect,
         out_of_scope: false,
+        set_aside: Vec::new(),
     };
     let reason = GuardReason::StaleEvent;
     let decisions = [
