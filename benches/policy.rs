@@ -101,10 +101,7 @@ fn evaluate(
         signal: None,
     };
     black_box(policy::reservations(set, &subject, &signals[0]));
-    set.policies
-        .iter()
-        .map(|policy| policy::evaluate(policy, event.user(), signals, ends))
-        .collect()
+    policy::verdicts(set, event.user(), signals, ends)
 }
 
 fn decode(bytes: &[u8]) -> Event {

@@ -27,8 +27,8 @@ pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
@@ -40,7 +40,7 @@ pub use explain::explain;
 pub use guard::{Guard, Situation};
 pub use problem::{Place, PolicyErrors, Problem, Rule};
 pub use scope::{Scope, UserList};
-pub use score::evaluate;
+pub use score::{evaluate, verdicts};
 pub use shipped::shipped;
 pub use tuning::written;
 
@@ -78,6 +78,8 @@ pub struct PolicySet {
     pub hash: Box<str>,
     /// What compiles but may not be meant.
     pub warnings: Vec<Problem>,
+    /// Follows from the policies' weights.
+    weighers: score::Weighers,
 }
 
 /// A signal that an author defines: a condition on one event.
@@ -108,6 +110,8 @@ pub struct Exception {
     pub reason: Box<str>,
     /// The last day on which it counts, in UTC, by the event's time.
     pub until: Date,
+    /// The end of that day.
+    ends: Timestamp,
     /// Where it stands, for messages.
     at: Problem,
 }

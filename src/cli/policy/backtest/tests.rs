@@ -230,9 +230,14 @@ fn the_command_line_wants_records_and_the_changed_policies() {
 #[test]
 fn without_kept_records_since_says_what_to_do_instead() {
     let now = at("2026-11-24T00:00:00Z");
-    let error = segments_since(Path::new("/var/lib/evictd"), now).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "/var/lib/evictd: the daemon keeps no records yet; name files instead of --since"
+    let state = tempfile::tempdir().unwrap();
+    let error = segments_since(state.path(), now).unwrap_err().to_string();
+    assert!(
+        error.contains("no records are kept since 2026-11-24T00:00:00Z"),
+        "{error}"
+    );
+    assert!(
+        error.contains("files can be named instead of --since"),
+        "{error}"
     );
 }
