@@ -213,3 +213,5 @@ impl Ask {
 mod compile_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile_tests;

@@ -18,6 +18,12 @@ use super::problem::{Place, Sink, quoted};
 const DEPTH_MAX: usize = 16;
 /// Keys and values in one file: room for 10,000 listed users.
 const NODES_MAX: usize = 20_000;
+/// One value, in bytes: the longest that means anything is a description of a
+/// thousand characters.
+const SCALAR_BYTES_MAX: usize = 4 * 1024;
+/// Values that aliases repeat. With the above it bounds what a small file can
+/// grow into: 8 MiB.
+const REPEATED_MAX: usize = 2_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -103,7 +109,7 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: NODES_MAX,
+            max_total_replayed_events: REPEATED_MAX,
             max_replay_stack_depth: DEPTH_MAX,
         },
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -181,6 +187,17 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+/// Before it is copied.
+fn bounded<E: serde::de::Error>(text: &str) -> Result<(), E> {
+    if text.len() <= SCALAR_BYTES_MAX {
+        return Ok(());
+    }
+    let length = text.len();
+    Err(E::custom(format_args!(
+        "a value of {length} bytes; at most {SCALAR_BYTES_MAX} fit"
+    )))
+}
+
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
@@ -210,11 +227,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Float(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        bounded(text)?;
         Ok(Value::Text(text.to_owned()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
+        bounded(&text)?;
         Ok(Value::Text(text))
     }
 

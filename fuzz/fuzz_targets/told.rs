@@ -1,0 +1,20 @@
+//! What every refusal must be: short, safe for a terminal, and of a place that
+//! is in the file.
+
+use evictd::policy::{Problem, Source};
+
+/// # Panics
+/// When one is not.
+pub fn check(problems: &[Problem], sources: &[Source]) {
+    for problem in problems {
+        let told = problem.to_string();
+        assert!(told.len() < 64 * 1024, "{} bytes", told.len());
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        let Some(place) = problem.place else { continue };
+        let source = &sources[usize::from(place.file)];
+        let text = source.text.replace("\r\n", "\n");
+        let line = text.split(['\n', '\r']).nth(place.line as usize - 1);
+        let columns = line.unwrap_or_else(|| panic!("no such line: {told}")).chars().count();
+        assert!((1..=columns + 1).contains(&(place.column as usize)), "{told}");
+    }
+}
