@@ -175,7 +175,7 @@ fn files_that_are_too_much_are_refused_in_words() {
         (format!("policy: \"{scalar}\"\n"), "at most 4096 fit"),
         (format!("# {scalar}\n"), "the file holds nothing"),
         (format!("policy: !{scalar} x\n"), ""),
-        (format!("policy: *{scalar}\n"), ""),
+        (format!("policy: *{scalar}\n"), "without an anchor"),
         (format!("policy: &{scalar} x\n"), ""),
         (format!("%{scalar}\n---\na: b\n"), ""),
         ("a: b\n---\n".repeat(10_000), "a second document begins"),
@@ -188,14 +188,18 @@ fn files_that_are_too_much_are_refused_in_words() {
         ("a: b\r".repeat(9_000), "stands twice"),
         ("'".repeat(1_000_001), ""),
         ("- -\n".repeat(100_000), "too large"),
-        ("[],".repeat(300_000), ""),
+        ("[],".repeat(300_000), "behind the end of the document"),
         ("[a, b]: c\n".repeat(5_000), "too large"),
     ];
+    let mut bad = Vec::new();
     for (text, expected) in table {
         let told = refused(&text);
         let start: String = text.chars().take(20).collect();
-        assert!(told.contains(expected), "{start:?}: {told:.500}");
+        if !told.contains(expected) {
+            bad.push((start, told.chars().take(300).collect::<String>()));
+        }
     }
+    assert!(bad.is_empty(), "{bad:?}");
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn twenty_thousand_mistakes_are_refused_with_a_hundred_told() {
     for text in [
         keys,
         format!("{{{in_a_row}}}"),
-        format!("{}except: [{pairs}]\n", minimal("p")),
+        format!("lists: {{ a: {{ asns: [{pairs}] }} }}\n"),
         format!("lists: {{ a: {{ users: [{}] }} }}\n", "x, ".repeat(9_000)),
     ] {
         let told = refused(&text);
@@ -337,7 +341,7 @@ fn a_long_row_of_any_operator_is_answered_and_fits_the_stack() {
             format!("{}true", repeated(unit)),
             format!("event.user.name{}", repeated(unit)),
         ] {
-            ask(&text[..text.len().min(2_000)]);
+            ask(&text);
         }
     }
 }
@@ -510,7 +514,7 @@ proptest! {
     #[test]
     fn a_good_file_made_bad_breaks_nothing(which in any::<prop::sample::Index>(), changes in changes()) {
         let files = good_files();
-        let text = mutated(which.get(&files), &changes);
+        let text = mutated(&files[which.index(files.len())], &changes);
         let texts: Vec<&str> = text.split(BETWEEN).collect();
         compile(&texts).ok();
     }
@@ -534,7 +538,7 @@ proptest! {
         which in any::<prop::sample::Index>(), changes in changes(), tail in "[ -~é\n\"'\\\\(){}\\[\\].?:&|!=<>+*-]{0,20}",
     ) {
         let conditions = corpus("condition");
-        let (_, condition) = which.get(&conditions);
+        let (_, condition) = &conditions[which.index(conditions.len())];
         let text = mutated(condition, &changes) + &tail;
         ask(&text);
     }
