@@ -29,7 +29,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         Err(errors) => return told::check(&errors.problems, &sources),
     };
     told::check(&set.warnings, &sources);
-    let when = set.policies[0].when.as_ref().unwrap_or_else(|| panic!("no condition"));
+    let when = set.policies[0]
+        .when
+        .as_ref()
+        .unwrap_or_else(|| panic!("no condition"));
     for message in [RECORDS, message.as_bytes()] {
         for (_, event) in &entra::decode(message).events {
             let answer = when.ask(&Subject {

@@ -9,7 +9,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let held = decoded.quarantined.iter().map(|piece| piece.bytes.len());
     assert!(held.sum::<usize>() <= bytes.len(), "quarantine grows");
     for piece in &decoded.quarantined {
-        assert!(piece.reason.chars().count() < 2_000, "{} bytes", piece.reason.len());
+        assert!(
+            piece.reason.chars().count() < 2_000,
+            "{} bytes",
+            piece.reason.len()
+        );
     }
     let read = recorded::read(bytes, |located| assert!(located.line > 0));
     read.unwrap_or_else(|error| panic!("{error}"));

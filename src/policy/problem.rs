@@ -211,13 +211,25 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// From the beginning of a line, from 1, to the end of the file; empty
-    /// where there is no such line.
-    fn from_line(&self, line: u32) -> &'a str {
+    /// Where a line, from 1, begins, in bytes; the end of the file where there
+    /// is no such line.
+    fn start_of(&self, line: usize) -> usize {
         let starts = self.lines.get_or_init(|| line_starts(self.text));
-        let index = (line as usize).saturating_sub(1);
-        let start = starts.get(index).copied().unwrap_or(self.text.len());
+        let start = starts.get(line.saturating_sub(1)).copied();
+        start.unwrap_or(self.text.len())
+    }
+
+    fn from_line(&self, line: u32) -> &'a str {
+        let start = self.start_of(line as usize);
         self.text.get(start..).unwrap_or_default()
+    }
+
+    /// A line, without its line break.
+    fn line(&self, line: u32) -> &'a str {
+        let line = line as usize;
+        let range = self.start_of(line)..self.start_of(line + 1);
+        let line = self.text.get(range).unwrap_or_default();
+        line.trim_end_matches(['\n', '\r'])
     }
 }
 
@@ -283,8 +295,8 @@ impl<'a> Sink<'a> {
     }
 
     fn at(&self, place: Place, message: impl Into<String>) -> Problem {
-        let rest = self.text_from_line(place.file, place.line);
-        let line = rest.split(['\n', '\r']).next().unwrap_or_default();
+        let file = self.file(place.file);
+        let line = file.map_or("", |file| file.line(place.line));
         Problem {
             path: self.path(place.file).to_owned(),
             place: Some(place),
@@ -367,6 +379,8 @@ impl<'a> Sink<'a> {
 
 /// The longest name that others are held against, in characters.
 const NEAREST_MAX: usize = 100;
+/// Names that one is held against; a set may define thousands of lists.
+const NAMES_MAX: usize = 1_000;
 
 /// The name an author most likely meant: within a third of its length in
 /// typing errors, case apart.
@@ -381,6 +395,7 @@ pub(crate) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         // Every missing letter is an error: most names are too long or short.
         .filter(|name| name.chars().count().abs_diff(length) <= allowed)
+        .take(NAMES_MAX)
         .map(|name| (strsim::osa_distance(&seen, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

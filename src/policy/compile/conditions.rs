@@ -50,8 +50,9 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        // A condition is costly to read; beyond so many mistakes none is told.
-        if self.errors.is_full(node.place.file) {
+        // A condition is costly to read: behind so many mistakes, or regular
+        // expressions, none is.
+        if self.errors.is_full(node.place.file) || self.regexes > REGEXES_MAX {
             self.errors
                 .report(node.place, format!("{what} is not read"));
             return None;

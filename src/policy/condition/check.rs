@@ -87,6 +87,9 @@ type Typed = (Expr, Type);
 
 impl Checker<'_, '_> {
     fn expr(&mut self, node: &IdedExpr) -> Option<Typed> {
+        if self.faults.len() == FAULTS_MAX {
+            return None;
+        }
         if self.depth == DEPTH_MAX {
             let hint = format!("at most {DEPTH_MAX} operators in a row; use a list");
             return self.fault(node, "nested too deeply", hint);
