@@ -49,7 +49,7 @@ pub struct Problem {
     pub rule: Rule,
     /// What is shown of the line of the place: no more is kept, as a file may
     /// be one line of a megabyte.
-    excerpt: Excerpt,
+    excerpt: Box<Excerpt>,
 }
 
 /// The part of a line around a place.
@@ -70,7 +70,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             rule: SYNTAX,
-            excerpt: Excerpt::default(),
+            excerpt: Box::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Problem {
             ..
         } = place;
         writeln!(f, "{path}:{line}:{column}: {}", self.message)?;
-        let Excerpt { text, offset } = &self.excerpt;
+        let Excerpt { text, offset } = &*self.excerpt;
         let gutter = " ".repeat(line.to_string().len());
         let room = text.chars().count().saturating_sub(*offset).max(1);
         let carets = "^".repeat((width.max(1) as usize).min(room));
@@ -219,7 +219,7 @@ impl<'a> File<'a> {
         start.unwrap_or(self.text.len())
     }
 
-    fn from_line(&self, line: u32) -> &'a str {
+    fn tail(&self, line: u32) -> &'a str {
         let start = self.start_of(line as usize);
         self.text.get(start..).unwrap_or_default()
     }
@@ -272,7 +272,7 @@ impl<'a> Sink<'a> {
 
     /// The text of a file from the beginning of a line.
     pub(crate) fn text_from_line(&self, file: u16, line: u32) -> &'a str {
-        self.file(file).map_or("", |file| file.from_line(line))
+        self.file(file).map_or("", |file| file.tail(line))
     }
 
     /// Whether what else is wrong with a file is only counted: whoever would
@@ -303,7 +303,7 @@ impl<'a> Sink<'a> {
             message: message.into(),
             hint: None,
             rule: SYNTAX,
-            excerpt: excerpt(line, place.column),
+            excerpt: Box::new(excerpt(line, place.column)),
         }
     }
 
