@@ -20,13 +20,14 @@ mod rungs;
 mod workloads;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use self::rungs::PlacedRung;
 use super::fields::{Entry, Fields, entries};
 use super::lists::{self, List};
-use super::problem::{Place, PolicyErrors, Problem, Sink};
+use super::problem::{Place, PolicyErrors, Problem, Sink, quoted};
 use super::score::Weighers;
 use super::yaml::{self, Node, Value};
 use super::{CustomSignal, Guard, KnownSignal, Policy, PolicySet, Source, tuning};
@@ -36,6 +37,8 @@ pub use self::includes::{Include, Included, includes};
 
 /// A window, in seconds. Memory reaches no further back.
 const WINDOW_SECONDS: std::ops::RangeInclusive<i64> = 60..=limits::RETENTION_HOURS * 3_600;
+/// All files together, in bytes: 500 policies have two million.
+const SET_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a file without a policy may hold, any of them.
 const SETTINGS: &[&str] = &["include", "guard", "lists", "signals", "parameters"];
 
@@ -47,6 +50,12 @@ impl PolicySet {
     /// # Errors
     /// Every problem of every file, by file and place.
     pub fn compile(mut sources: Vec<Source>, known: &[KnownSignal]) -> Result<Self, PolicyErrors> {
+        let bytes: usize = sources.iter().map(|source| source.text.len()).sum();
+        if bytes > SET_BYTES_MAX {
+            let message = format!("{bytes} bytes in all; at most {SET_BYTES_MAX} fit");
+            let problems = vec![Problem::of_file("policy set", message)];
+            return Err(PolicyErrors { problems });
+        }
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         let mut compiler = Compiler::new(&sources, known);
         let trees = compiler.read(sources.len());
@@ -100,7 +109,10 @@ struct Compiler<'a> {
     known: &'a [KnownSignal],
     errors: Sink<'a>,
     warnings: Sink<'a>,
-    lists: BTreeMap<Box<str>, List>,
+    /// Shared with the conditions that name them.
+    lists: BTreeMap<Box<str>, Arc<List>>,
+    /// Regular expressions in the conditions so far.
+    regexes: usize,
     signals: Vec<CustomSignal>,
     guard: Option<Guard>,
     parameters: Option<Parameters>,
@@ -116,6 +128,7 @@ impl<'a> Compiler<'a> {
             errors: Sink::of(files()),
             warnings: Sink::of(files()),
             lists: BTreeMap::new(),
+            regexes: 0,
             signals: Vec::new(),
             guard: None,
             parameters: None,
@@ -191,11 +204,11 @@ impl<'a> Compiler<'a> {
     fn lists(&mut self, node: &Node) {
         for entry in entries(node, "`lists`", &mut self.errors).unwrap_or_default() {
             let key = format!("list {}", entry.name);
-            let message = format!("the list `{}` is already in", entry.name);
+            let message = format!("the list {} is already in", quoted(entry.name));
             if self.is_first(&key, &message, &entry)
                 && let Some(list) = lists::read(&entry, &mut self.errors)
             {
-                self.lists.insert(entry.name.into(), list);
+                self.lists.insert(entry.name.into(), Arc::new(list));
             }
         }
     }

@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 
 use super::{KnownSignal, Policy, PolicySet, Source};
-use crate::model::{Evidence, Family, RecordId, RiskLevel, RiskType, Signal, SignalName};
+use crate::model::{
+    Event, Evidence, Family, RecordId, RiskLevel, RiskType, SignIn, Signal, SignalName,
+};
 use crate::model::{UserId, UserRef};
 
 /// Signals of three families.
@@ -100,4 +102,11 @@ pub(super) fn user() -> UserRef {
         guest: false,
         workload: false,
     }
+}
+
+/// Alice signs in with that user agent.
+pub(super) fn sign_in_with_agent(agent: &str) -> Event {
+    let mut sign_in = SignIn::new(RecordId::new("r"), Timestamp::UNIX_EPOCH, user());
+    sign_in.user_agent = Some(agent.into());
+    Event::SignIn(Box::new(sign_in))
 }

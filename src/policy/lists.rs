@@ -3,8 +3,9 @@
 //! Invariant: a list holds one kind of thing, so that what is looked for in it
 //! can be checked; and every item means something, or is a problem.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -189,7 +190,7 @@ fn country(node: &Node, sink: &mut Sink<'_>) -> Option<Box<str>> {
 /// Names of lists of users, as `scope` takes them.
 pub(super) fn named_users<'l>(
     node: &Node,
-    lists: &'l std::collections::BTreeMap<Box<str>, List>,
+    lists: &'l BTreeMap<Box<str>, Arc<List>>,
     sink: &mut Sink<'_>,
 ) -> Option<Vec<&'l UserList>> {
     let before = sink.count();
@@ -198,7 +199,7 @@ pub(super) fn named_users<'l>(
         let Some(name) = text(item, "the list", sink) else {
             continue;
         };
-        match lists.get(name) {
+        match lists.get(name).map(|list| &**list) {
             Some(List::Users(users)) => found.push(users),
             Some(other) => {
                 let message = format!("the list {} holds {}", quoted(name), other.of());

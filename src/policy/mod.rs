@@ -217,3 +217,5 @@ impl Ask {
 mod compile_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile_tests;

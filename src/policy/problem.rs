@@ -5,12 +5,15 @@
 //! mend the file without reading our code, and all problems are told at once
 //! so that mending takes one round.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 /// How much of a line is shown, in characters.
 const SHOWN_MAX: usize = 100;
 /// Problems told per file; a file with more is broken as a whole.
 const PER_FILE_MAX: usize = 100;
+/// The longest message or hint, in characters: a hint may list all signals.
+const TOLD_MAX: usize = 4_000;
 
 /// A place in a file, line and column from 1, and how many characters it spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +47,18 @@ pub struct Problem {
     pub hint: Option<String>,
     /// What kind of problem it is.
     pub rule: Rule,
-    /// The line of the place, without its line break.
-    line_text: Box<str>,
+    /// What is shown of the line of the place: no more is kept, as a file may
+    /// be one line of a megabyte.
+    excerpt: Box<Excerpt>,
+}
+
+/// The part of a line around a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Excerpt {
+    /// Safe for a terminal.
+    text: Box<str>,
+    /// How many of its characters stand before the place.
+    offset: usize,
 }
 
 impl Problem {
@@ -57,12 +70,10 @@ impl Problem {
             message: message.into(),
             hint: None,
             rule: SYNTAX,
-            line_text: Box::default(),
+            excerpt: Box::default(),
         }
     }
-}
 
-impl Problem {
     /// The same place with something to say of it.
     pub(crate) fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
         Self {
@@ -82,8 +93,9 @@ impl fmt::Display for Problem {
     ///     = did you mean `tor_exit`?
     /// ```
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path: String = self.path.chars().map(printable).collect();
         let Some(place) = self.place else {
-            write!(f, "{}: {}", self.path, self.message)?;
+            write!(f, "{path}: {}", self.message)?;
             return match &self.hint {
                 Some(hint) => write!(f, "\n  = {hint}"),
                 None => Ok(()),
@@ -95,13 +107,13 @@ impl fmt::Display for Problem {
             width,
             ..
         } = place;
-        writeln!(f, "{}:{line}:{column}: {}", self.path, self.message)?;
-        let (text, offset) = excerpt(&self.line_text, column);
+        writeln!(f, "{path}:{line}:{column}: {}", self.message)?;
+        let Excerpt { text, offset } = &*self.excerpt;
         let gutter = " ".repeat(line.to_string().len());
-        let room = text.chars().count().saturating_sub(offset).max(1);
+        let room = text.chars().count().saturating_sub(*offset).max(1);
         let carets = "^".repeat((width.max(1) as usize).min(room));
         writeln!(f, "{}", format!("  {line} | {text}").trim_end())?;
-        write!(f, "  {gutter} | {}{carets}", " ".repeat(offset))?;
+        write!(f, "  {gutter} | {}{carets}", " ".repeat(*offset))?;
         match &self.hint {
             Some(hint) => write!(f, "\n  {gutter} = {hint}"),
             None => Ok(()),
@@ -109,9 +121,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The part of a line around a column, safe for a terminal, and how many of
-/// its characters stand before that column.
-fn excerpt(line: &str, column: u32) -> (String, usize) {
+/// The part of a line around a column.
+fn excerpt(line: &str, column: u32) -> Excerpt {
     let before = (column as usize).saturating_sub(1);
     let fits = line.chars().nth(SHOWN_MAX).is_none();
     let start = if fits {
@@ -121,12 +132,32 @@ fn excerpt(line: &str, column: u32) -> (String, usize) {
     };
     let shown = line.chars().skip(start).take(SHOWN_MAX);
     let text: String = shown.map(printable).collect();
-    (text.trim_end().to_owned(), before - start)
+    Excerpt {
+        text: text.trim_end().into(),
+        offset: before - start,
+    }
 }
 
-/// A file must not be able to steer the terminal it is shown on.
+/// A file must not be able to steer the terminal it is shown on, nor to show
+/// its text in another order than it is read in.
 fn printable(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
+    let steers = matches!(c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if c.is_control() || steers { ' ' } else { c }
+}
+
+/// What is told, safe for a terminal and cut: it may quote the file.
+fn tellable(text: String) -> String {
+    let mut chars = text.chars();
+    if chars.by_ref().take(TOLD_MAX).all(|c| c == printable(c)) && chars.next().is_none() {
+        return text;
+    }
+    let mut out: String = text.chars().take(TOLD_MAX).map(printable).collect();
+    if text.chars().nth(TOLD_MAX).is_some() {
+        out.push('…');
+    }
+    out
 }
 
 /// A value as it is quoted in a message: one line, safe and short.
@@ -163,11 +194,54 @@ impl std::error::Error for PolicyErrors {}
 
 /// Collects the problems of files that are read together.
 pub(crate) struct Sink<'a> {
-    /// Path and text of each.
-    files: Vec<(&'a str, &'a str)>,
+    files: Vec<File<'a>>,
     problems: Vec<Problem>,
-    /// How many problems each file has, told or not.
-    counts: Vec<usize>,
+    /// How many problems there are, told or not.
+    count: usize,
+}
+
+struct File<'a> {
+    path: &'a str,
+    text: &'a str,
+    /// How many problems it has, told or not.
+    count: usize,
+    /// Where its lines begin, in bytes; found when first asked for, so that
+    /// every problem does not count the lines before it again.
+    lines: OnceCell<Box<[usize]>>,
+}
+
+impl<'a> File<'a> {
+    /// Where a line, from 1, begins, in bytes; the end of the file where there
+    /// is no such line.
+    fn start_of(&self, line: usize) -> usize {
+        let starts = self.lines.get_or_init(|| line_starts(self.text));
+        let start = starts.get(line.saturating_sub(1)).copied();
+        start.unwrap_or(self.text.len())
+    }
+
+    fn tail(&self, line: u32) -> &'a str {
+        let start = self.start_of(line as usize);
+        self.text.get(start..).unwrap_or_default()
+    }
+
+    /// A line, without its line break.
+    fn line(&self, line: u32) -> &'a str {
+        let line = line as usize;
+        let range = self.start_of(line)..self.start_of(line + 1);
+        let line = self.text.get(range).unwrap_or_default();
+        line.trim_end_matches(['\n', '\r'])
+    }
+}
+
+/// YAML's lines: a carriage return ends one too.
+fn line_starts(text: &str) -> Box<[usize]> {
+    let bytes = text.as_bytes();
+    let ends = (0..bytes.len()).filter(|&at| match bytes[at] {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    std::iter::once(0).chain(ends.map(|at| at + 1)).collect()
 }
 
 impl<'a> Sink<'a> {
@@ -178,42 +252,58 @@ impl<'a> Sink<'a> {
 
     /// Of several: a place's `file` counts them.
     pub(crate) fn of(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let files: Vec<(&'a str, &'a str)> = files.into_iter().collect();
+        let file = |(path, text)| File {
+            path,
+            text,
+            count: 0,
+            lines: OnceCell::new(),
+        };
         Self {
-            counts: vec![0; files.len()],
-            files,
+            files: files.into_iter().map(file).collect(),
             problems: Vec::new(),
+            count: 0,
         }
     }
 
     /// The text of a file.
     pub(crate) fn text(&self, file: u16) -> &'a str {
-        self.file(file).1
+        self.file(file).map_or("", |file| file.text)
     }
 
-    fn file(&self, file: u16) -> (&'a str, &'a str) {
-        self.files
-            .get(usize::from(file))
-            .copied()
-            .unwrap_or_default()
+    /// The text of a file from the beginning of a line.
+    pub(crate) fn text_from_line(&self, file: u16, line: u32) -> &'a str {
+        self.file(file).map_or("", |file| file.tail(line))
+    }
+
+    /// Whether what else is wrong with a file is only counted: whoever would
+    /// have to work hard to find it may leave it.
+    pub(crate) fn is_full(&self, file: u16) -> bool {
+        self.file(file).is_some_and(|f| f.count >= PER_FILE_MAX)
+    }
+
+    fn file(&self, file: u16) -> Option<&File<'a>> {
+        self.files.get(usize::from(file))
+    }
+
+    fn path(&self, file: u16) -> &'a str {
+        self.file(file).map_or("", |file| file.path)
     }
 
     /// Where a place is, for another file to refer to: `path:line`.
     pub(crate) fn refer(&self, place: Place) -> String {
-        format!("{}:{}", self.file(place.file).0, place.line)
+        format!("{}:{}", self.path(place.file), place.line)
     }
 
     fn at(&self, place: Place, message: impl Into<String>) -> Problem {
-        let (path, text) = self.file(place.file);
-        let index = (place.line as usize).saturating_sub(1);
-        let line = text.lines().nth(index).unwrap_or_default();
+        let file = self.file(place.file);
+        let line = file.map_or("", |file| file.line(place.line));
         Problem {
-            path: path.to_owned(),
+            path: self.path(place.file).to_owned(),
             place: Some(place),
             message: message.into(),
             hint: None,
             rule: SYNTAX,
-            line_text: line.into(),
+            excerpt: Box::new(excerpt(line, place.column)),
         }
     }
 
@@ -247,15 +337,16 @@ impl<'a> Sink<'a> {
     }
 
     fn add(&mut self, rule: Rule, place: Place, message: String, hint: Option<String>) {
-        if let Some(count) = self.counts.get_mut(usize::from(place.file)) {
-            *count += 1;
-            if *count > PER_FILE_MAX {
+        self.count += 1;
+        if let Some(file) = self.files.get_mut(usize::from(place.file)) {
+            file.count += 1;
+            if file.count > PER_FILE_MAX {
                 return;
             }
         }
-        let problem = self.at(place, message);
+        let problem = self.at(place, tellable(message));
         self.problems.push(Problem {
-            hint,
+            hint: hint.map(tellable),
             rule,
             ..problem
         });
@@ -263,35 +354,48 @@ impl<'a> Sink<'a> {
 
     /// How many problems were reported, told or not.
     pub(crate) fn count(&self) -> usize {
-        self.counts.iter().sum()
+        self.count
     }
 
     /// The problems by file and place, each once: what an alias repeats is one
     /// mistake.
     pub(crate) fn finish(mut self) -> Vec<Problem> {
-        for (index, (path, _)) in self.files.iter().enumerate() {
-            let untold = self.counts[index].saturating_sub(PER_FILE_MAX);
+        for file in &self.files {
+            let untold = file.count.saturating_sub(PER_FILE_MAX);
             if untold > 0 {
                 let message = format!("{untold} more problems are not shown");
-                self.problems.push(Problem::of_file(*path, message));
+                self.problems.push(Problem::of_file(file.path, message));
             }
         }
         self.problems.sort_by(|a, b| {
-            let key = |p: &Problem| (p.path.clone(), p.place.is_none(), p.place);
-            key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+            (&a.path, a.place.is_none(), a.place)
+                .cmp(&(&b.path, b.place.is_none(), b.place))
+                .then_with(|| a.cmp(b))
         });
         self.problems.dedup();
         self.problems
     }
 }
 
+/// The longest name that others are held against, in characters.
+const NEAREST_MAX: usize = 100;
+/// Names that one is held against; a set may define thousands of lists.
+const NAMES_MAX: usize = 1_000;
+
 /// The name an author most likely meant: within a third of its length in
 /// typing errors, case apart.
 pub(crate) fn nearest<'a>(seen: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = seen.chars().take(NEAREST_MAX + 1).count();
+    if length > NEAREST_MAX {
+        return None;
+    }
     let seen = seen.to_lowercase();
-    let allowed = (seen.chars().count() / 3).max(1);
+    let allowed = (length / 3).max(1);
     names
         .into_iter()
+        // Every missing letter is an error: most names are too long or short.
+        .filter(|name| name.chars().count().abs_diff(length) <= allowed)
+        .take(NAMES_MAX)
         .map(|name| (strsim::osa_distance(&seen, &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

@@ -18,6 +18,16 @@ use super::problem::{Place, Sink, quoted};
 const DEPTH_MAX: usize = 16;
 /// Keys and values in one file: room for 10,000 listed users.
 const NODES_MAX: usize = 20_000;
+/// One value, in bytes: the longest that means anything is a description of a
+/// thousand characters.
+const SCALAR_BYTES_MAX: usize = 4 * 1024;
+/// How the message of a longer one begins.
+const TOO_LONG: &str = "a value of ";
+/// The parser's message, in characters.
+const MESSAGE_MAX: usize = 200;
+/// Values that aliases repeat. With the above it bounds what a small file can
+/// grow into: 8 MiB.
+const REPEATED_MAX: usize = 2_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -103,7 +113,7 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: NODES_MAX,
+            max_total_replayed_events: REPEATED_MAX,
             max_replay_stack_depth: DEPTH_MAX,
         },
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
@@ -123,20 +133,32 @@ fn report(file: u16, error: &Error, sink: &mut Sink<'_>) {
     };
     let place = error.location().map_or(start, place_of);
     let place = Place { file, ..place };
+    let told = message_of(error);
     let message = match error {
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            return sink.report_with_hint(
-                place,
-                "too large or too deeply nested for a policy file",
-                format!("a file holds at most {NODES_MAX} values, {DEPTH_MAX} levels deep"),
-            );
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => return too_much(place, sink),
         Error::MultipleDocuments { .. } => "a second document begins; one file, one policy".into(),
-        other => format!("not valid YAML: {}", message_of(other)),
+        // The scanner's own errors are known by their words alone.
+        _ if told == "recursion limit exceeded" => return too_much(place, sink),
+        _ if told == "reference to unknown value" => {
+            "an alias, `*name`, without an anchor, `&name`, before it".into()
+        }
+        _ if told.contains("<document start>") => {
+            "something stands behind the end of the document".into()
+        }
+        _ if told.starts_with(TOO_LONG) => told,
+        _ => format!("not valid YAML: {told}"),
     };
     sink.report(place, message);
+}
+
+fn too_much(place: Place, sink: &mut Sink<'_>) {
+    sink.report_with_hint(
+        place,
+        "too large or too deeply nested for a policy file",
+        format!("a file holds at most {NODES_MAX} values, {DEPTH_MAX} levels deep"),
+    );
 }
 
 /// The parser's message without the place it ends with, which is told apart.
@@ -151,7 +173,12 @@ fn message_of(error: &Error) -> String {
         }
         None => message,
     };
-    message.replace('\n', " ")
+    // It may quote a name of any length.
+    message
+        .replace('\n', " ")
+        .chars()
+        .take(MESSAGE_MAX)
+        .collect()
 }
 
 fn place_of(at: Location) -> Place {
@@ -179,6 +206,17 @@ impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
+}
+
+/// Before it is copied.
+fn bounded<E: serde::de::Error>(text: &str) -> Result<(), E> {
+    if text.len() <= SCALAR_BYTES_MAX {
+        return Ok(());
+    }
+    let length = text.len();
+    Err(E::custom(format_args!(
+        "{TOO_LONG}{length} bytes; at most {SCALAR_BYTES_MAX} fit"
+    )))
 }
 
 struct ValueVisitor;
@@ -210,11 +248,13 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Float(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        bounded(text)?;
         Ok(Value::Text(text.to_owned()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
+        bounded(&text)?;
         Ok(Value::Text(text))
     }
 

@@ -580,3 +580,19 @@ fn an_answer_that_was_cut_is_read_to_there() {
         [(1, "the answer has no end: the file was cut here".to_owned())]
     );
 }
+
+/// The corpus of the fuzz target `record`, replayed where nothing is fuzzed.
+#[test]
+fn the_corpus_of_records_breaks_nothing() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/record");
+    let mut files = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let decoded = entra::decode(&bytes);
+        let held = decoded.quarantined.iter().map(|piece| piece.bytes.len());
+        assert!(held.sum::<usize>() <= bytes.len(), "quarantine grows");
+        read(&bytes[..], |located| assert!(located.line > 0)).unwrap();
+        files += 1;
+    }
+    assert!(files > 10, "{files}");
+}

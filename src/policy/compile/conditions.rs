@@ -21,6 +21,8 @@ use crate::policy::{CustomSignal, Exception, Scope, Weight};
 const EXCEPTIONS_MAX: usize = 50;
 /// Signals that a set defines: each is asked of every event.
 const SIGNALS_MAX: usize = 50;
+/// Regular expressions in a set: what they cost together in memory is bounded.
+const REGEXES_MAX: usize = 200;
 /// The length of a name.
 const NAME_MAX: usize = 63;
 /// What holds of nothing that the policy is about.
@@ -50,6 +52,13 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        // A condition is costly to read: behind so many mistakes, or regular
+        // expressions, none is.
+        if self.errors.is_full(node.place.file) || self.regexes > REGEXES_MAX {
+            self.errors
+                .report(node.place, format!("{what} is not read"));
+            return None;
+        }
         let names = Names {
             lists: &self.lists,
             of_signal,
@@ -67,7 +76,16 @@ impl Compiler<'_> {
             self.warnings.report_rule(rule, place, message, hint);
         }
         match compiled {
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.regexes += condition.regexes();
+                if self.regexes > REGEXES_MAX {
+                    let message = format!("more than {REGEXES_MAX} regular expressions in all");
+                    let hint = "look in lists, or for a part by `contains`";
+                    self.errors.report_with_hint(node.place, message, hint);
+                    return None;
+                }
+                Some(condition)
+            }
             Err(faults) => {
                 for Fault {
                     at,
@@ -86,13 +104,8 @@ impl Compiler<'_> {
 
     /// Where a part of a text stands in its file.
     fn place_in(&self, node: &Node, written: &str, (from, to): (usize, usize)) -> Place {
-        place_in(
-            self.errors.text(node.place.file),
-            node.place,
-            written,
-            from,
-            to,
-        )
+        let rest = self.errors.text_from_line(node.place.file, node.place.line);
+        place_in(rest, node.place, written, from, to)
     }
 
     pub(super) fn exceptions(&mut self, node: &Node) -> Option<Vec<Exception>> {
@@ -280,10 +293,14 @@ fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 }
 
 /// The place of `written[from..to]` in a file where the scalar `written` stands
-/// at `scalar`. The file is read beside the text: what YAML adds to it (quotes,
-/// backslashes, line breaks and indentation) is passed over.
-fn place_in(file: &str, scalar: Place, written: &str, from: usize, to: usize) -> Place {
-    let mut raw = Walk::at(file, scalar);
+/// at `scalar`, of which `rest` is the file from its line on. The file is read
+/// beside the text: what YAML adds to it (quotes, backslashes, line breaks and
+/// indentation) is passed over. Where it adds more (`\u0041`, an alias), the
+/// whole is the place.
+fn place_in(rest: &str, scalar: Place, written: &str, from: usize, to: usize) -> Place {
+    /// `''`, `\"` or `\n` in front of what is wanted.
+    const ADDED_MAX: usize = 2;
+    let mut raw = Walk::at(rest, scalar);
     // The head of a block scalar, `|` or `>-`.
     if matches!(raw.peek(), Some('|' | '>')) && !written.starts_with(['|', '>']) {
         while raw.next().is_some_and(|c| c != '\n') {}
@@ -296,8 +313,13 @@ fn place_in(file: &str, scalar: Place, written: &str, from: usize, to: usize) ->
             }
             continue;
         }
-        while raw.peek().is_some_and(|c| c != wanted) {
-            raw.next();
+        let mut added = 0;
+        while raw.peek() != Some(wanted) {
+            match raw.next() {
+                Some(c) if c.is_whitespace() => {}
+                Some(_) if added < ADDED_MAX => added += 1,
+                _ => return scalar,
+            }
         }
         if index >= from && index < to {
             begin.get_or_insert((raw.line, raw.column));
@@ -327,15 +349,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn at(file: &'a str, place: Place) -> Self {
-        let line = (place.line as usize).saturating_sub(1);
-        let start: usize = file.split_inclusive('\n').take(line).map(str::len).sum();
+    fn at(rest: &'a str, place: Place) -> Self {
         let mut walk = Self {
-            rest: file.get(start..).unwrap_or_default().chars(),
+            rest: rest.chars(),
             line: place.line,
             column: 1,
         };
-        while walk.column < place.column && walk.peek().is_some_and(|c| c != '\n') {
+        while walk.column < place.column && walk.peek().is_some_and(|c| !matches!(c, '\n' | '\r')) {
             walk.next();
         }
         walk
@@ -347,7 +367,7 @@ impl<'a> Walk<'a> {
 
     fn next(&mut self) -> Option<char> {
         let c = self.rest.next()?;
-        if c == '\n' {
+        if c == '\n' || c == '\r' && self.peek() != Some('\n') {
             self.line += 1;
             self.column = 1;
         } else {
@@ -372,7 +392,8 @@ mod tests {
                 width: 1,
             };
             let from = condition.find("event.bad").unwrap();
-            let place = place_in(file, scalar, condition, from, from + 9);
+            let rest: String = file.split_inclusive('\n').skip(line as usize - 1).collect();
+            let place = place_in(&rest, scalar, condition, from, from + 9);
             let text = file.lines().nth(place.line as usize - 1).unwrap();
             let shown: String = text
                 .chars()
@@ -391,5 +412,13 @@ mod tests {
         assert_eq!(at(folded, 2, 7), (4, "event.bad".to_owned()));
         let literal = "when: |\n  event.a == \"x\" &&\n  event.bad == 1\n";
         assert_eq!(at(literal, 1, 7), (3, "event.bad".to_owned()));
+        let returns = "a: 1\nwhen: |\r\n  event.a == \"x\" &&\r\n  event.bad == 1\r\n";
+        assert_eq!(at(returns, 2, 7), (4, "event.bad".to_owned()));
+        let escaped = "when: \"\\u0065vent.a == \\\"x\\\" && event.bad == 1\"\n";
+        assert_eq!(
+            at(escaped, 1, 7).0,
+            1,
+            "the whole, where YAML hides the part"
+        );
     }
 }

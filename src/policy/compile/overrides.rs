@@ -6,7 +6,7 @@
 //! were written, so a mistake is shown in the file that made it.
 
 use super::Compiler;
-use super::policy::KEYS;
+use super::policy::{KEYS, SIGNALS_MAX};
 use crate::policy::fields::{Entry, Fields, entries};
 use crate::policy::problem::{quoted, suggestion};
 use crate::policy::yaml::{Node, Value};
@@ -61,7 +61,8 @@ impl Compiler<'_> {
         let Value::Map(pairs) = &mut policy.value else {
             return;
         };
-        for entry in changes.iter().filter(|entry| entry.name != "override") {
+        // What else it has is a problem already.
+        for entry in changes.iter().filter(|entry| KEYS.contains(&entry.name)) {
             let known = pairs
                 .iter_mut()
                 .find(|(key, _)| matches!(&key.value, Value::Text(text) if text == entry.name));
@@ -78,7 +79,15 @@ impl Compiler<'_> {
         let Value::Map(pairs) = &mut signals.value else {
             return;
         };
-        for entry in entries(change.value, "`signals`", &mut self.errors).unwrap_or_default() {
+        let changes = entries(change.value, "`signals`", &mut self.errors).unwrap_or_default();
+        if changes.len() > SIGNALS_MAX {
+            let message = format!("`signals` has {} entries", changes.len());
+            let hint = format!("at most {SIGNALS_MAX} fit");
+            self.errors
+                .report_with_hint(change.value.place, message, hint);
+            return;
+        }
+        for entry in changes {
             let index = pairs
                 .iter()
                 .position(|(key, _)| matches!(&key.value, Value::Text(text) if text == entry.name));

@@ -11,7 +11,7 @@ use crate::policy::yaml::{Node, Value};
 use crate::policy::{Policy, Promotion, Scope, UserList, Weight};
 
 /// Signals in one policy.
-const SIGNALS_MAX: usize = 200;
+pub(super) const SIGNALS_MAX: usize = 200;
 /// The length of a policy's name: it is a metric label.
 const NAME_MAX: usize = 63;
 

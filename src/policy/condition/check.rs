@@ -22,6 +22,10 @@ pub(super) const CONSTANT: Rule = "constant-condition";
 const UNKNOWN_VALUE: Rule = "unknown-value";
 /// What a regular expression may cost, in bytes of its compiled form.
 const REGEX_BYTES_MAX: usize = 256 * 1024;
+/// Regular expressions in one condition: each may cost a millisecond to build.
+const REGEXES_MAX: usize = 8;
+/// Mistakes told of one condition; what has more is no condition.
+const FAULTS_MAX: usize = 20;
 
 /// How deep an expression may be, so that asking it needs little stack.
 const DEPTH_MAX: usize = 48;
@@ -59,6 +63,7 @@ pub(super) fn check(
         warnings,
         each: None,
         depth: 0,
+        regexes: 0,
     };
     let typed = checker.expr(&parsed.root);
     let expr = typed.and_then(|typed| checker.boolean(&parsed.root, typed));
@@ -74,6 +79,7 @@ struct Checker<'t, 'w> {
     /// The name that `exists` or `all` goes by.
     each: Option<String>,
     depth: usize,
+    regexes: usize,
 }
 
 /// An expression with its type.
@@ -81,6 +87,9 @@ type Typed = (Expr, Type);
 
 impl Checker<'_, '_> {
     fn expr(&mut self, node: &IdedExpr) -> Option<Typed> {
+        if self.faults.len() == FAULTS_MAX {
+            return None;
+        }
         if self.depth == DEPTH_MAX {
             let hint = format!("at most {DEPTH_MAX} operators in a row; use a list");
             return self.fault(node, "nested too deeply", hint);
@@ -493,7 +502,7 @@ impl Checker<'_, '_> {
             return self.fault(right, format!("there is no list {}", quoted(name)), hint);
         };
         let fits = matches!(
-            (list, ty),
+            (&**list, ty),
             (List::Users(_), Type::User)
                 | (List::Networks(_), Type::Address)
                 | (List::Asns(_), Type::Int(..))
@@ -501,7 +510,7 @@ impl Checker<'_, '_> {
         );
         if !fits {
             let message = format!("{} is looked for among {}", a(ty), list.of());
-            let hint = match list {
+            let hint = match &**list {
                 List::Users(_) => "expected `event.user`",
                 List::Networks(_) => "expected `event.network.address`",
                 List::Asns(_) => "expected `event.network.asn`",
@@ -510,7 +519,7 @@ impl Checker<'_, '_> {
             };
             return self.fault(node, message, hint);
         }
-        let list = std::sync::Arc::new(list.clone());
+        let list = std::sync::Arc::clone(list);
         Some((Expr::InList(Box::new(of), list), Type::Bool))
     }
 
@@ -621,6 +630,11 @@ impl Checker<'_, '_> {
     fn matches(&mut self, of: &IdedExpr, pattern: &IdedExpr) -> Option<Typed> {
         let of = self.text_of(of);
         let written = self.constant_text(pattern)?;
+        self.regexes += 1;
+        if self.regexes > REGEXES_MAX {
+            let message = format!("more than {REGEXES_MAX} regular expressions");
+            return self.fault(pattern, message, "join them by `|`");
+        }
         let regex = RegexBuilder::new(&written)
             .size_limit(REGEX_BYTES_MAX)
             .dfa_size_limit(REGEX_BYTES_MAX)
@@ -751,12 +765,14 @@ impl Checker<'_, '_> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Option<T> {
-        self.faults.push(Fault {
-            at: self.span(node),
-            rule,
-            message: message.into(),
-            hint: hint.into(),
-        });
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault {
+                at: self.span(node),
+                rule,
+                message: message.into(),
+                hint: hint.into(),
+            });
+        }
         None
     }
 

@@ -25,8 +25,9 @@ mod sense;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use self::eval::Expr;
+use self::eval::{Expr, TextTest};
 pub use self::fields::{Subject, Undecided};
 use super::lists::List;
 use super::problem::{Rule, SYNTAX};
@@ -63,6 +64,15 @@ impl Condition {
         names
     }
 
+    /// How many regular expressions it has.
+    pub(super) fn regexes(&self) -> usize {
+        let mut count = 0;
+        self.expr.walk(&mut |part| {
+            count += usize::from(matches!(part, Expr::Test(_, TextTest::Matches(_))));
+        });
+        count
+    }
+
     /// The lists of users of which the user must be, for it to hold.
     pub(super) fn required_users(&self) -> Vec<&UserList> {
         sense::required_users(&self.expr)
@@ -86,7 +96,7 @@ impl fmt::Debug for Condition {
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     /// The set's lists.
-    pub(super) lists: &'a BTreeMap<Box<str>, List>,
+    pub(super) lists: &'a BTreeMap<Box<str>, Arc<List>>,
     /// Whether it is asked of a signal: only then there is `signal`.
     pub(super) of_signal: bool,
 }

@@ -64,8 +64,8 @@ fn detection() -> Event {
     }))
 }
 
-fn lists() -> BTreeMap<Box<str>, List> {
-    BTreeMap::from([
+fn lists() -> BTreeMap<Box<str>, Arc<List>> {
+    let lists: [(Box<str>, List); 4] = [
         (
             "rooms".into(),
             List::Users(["ana@contoso.example"].into_iter().collect()),
@@ -76,7 +76,8 @@ fn lists() -> BTreeMap<Box<str>, List> {
         ),
         ("carriers".into(), List::Asns([64_500].into())),
         ("home".into(), List::Countries(["FR".into()].into())),
-    ])
+    ];
+    lists.map(|(name, list)| (name, Arc::new(list))).into()
 }
 
 fn compiled(text: &str) -> Result<Condition, Vec<Fault>> {

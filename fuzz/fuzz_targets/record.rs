@@ -1,0 +1,20 @@
+//! Bytes of Event Hubs, and the same bytes as a recorded file.
+
+#![no_main]
+
+use evictd::ingest::{entra, recorded};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let decoded = entra::decode(bytes);
+    let held = decoded.quarantined.iter().map(|piece| piece.bytes.len());
+    assert!(held.sum::<usize>() <= bytes.len(), "quarantine grows");
+    for piece in &decoded.quarantined {
+        assert!(
+            piece.reason.chars().count() < 2_000,
+            "{} bytes",
+            piece.reason.len()
+        );
+    }
+    let read = recorded::read(bytes, |located| assert!(located.line > 0));
+    read.unwrap_or_else(|error| panic!("{error}"));
+});
