@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::detect::CATALOGUE;
 use crate::policy::{
-    self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, Source,
+    self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, SignalDoc, Source,
 };
 
 /// The size of one file, in bytes.
@@ -50,23 +50,60 @@ pub fn load(directory: Option<&Path>) -> Result<PolicySet, PolicyErrors> {
 fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
     let mut reading = Reading::default();
     reading.directory(dir, None);
-    let mut problems = reading.problems;
-    if reading.sources.is_empty() {
-        if problems.is_empty() {
-            let message = "no policy here: expected *.yaml or *.yml files";
-            problems.push(Problem::of_file(dir.display().to_string(), message));
+    reading.compile(dir)
+}
+
+/// What [`examine`] found.
+#[derive(Debug)]
+pub struct Examined {
+    /// How many files were read.
+    pub files: usize,
+    /// The set, or why there is none.
+    pub compiled: Result<PolicySet, PolicyErrors>,
+}
+
+/// Reads and compiles a folder as [`load`] does, or the folder of one file: a
+/// file means what it means beside the lists, the signals and the policies that
+/// it stands with. The file is read whatever its name, and problems name it as
+/// it was given.
+pub fn examine(path: Option<&Path>) -> Examined {
+    let Some(path) = path else {
+        return Examined {
+            files: policy::shipped().len(),
+            compiled: load(None),
+        };
+    };
+    let mut reading = Reading::default();
+    if path.is_dir() {
+        reading.directory(path, None);
+    } else {
+        reading.file(path, None);
+        if !reading.sources.is_empty() {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            reading.directory(folder.unwrap_or(Path::new(".")), None);
         }
-        return Err(PolicyErrors { problems });
     }
-    match PolicySet::compile(reading.sources, &known_signals()) {
-        Ok(set) if problems.is_empty() => Ok(set),
-        Ok(_) => Err(PolicyErrors { problems }),
-        Err(errors) => {
-            problems.extend(errors.problems);
-            problems.sort();
-            Err(PolicyErrors { problems })
-        }
+    Examined {
+        files: reading.sources.len(),
+        compiled: reading.compile(path),
     }
+}
+
+/// The JSON Schema of policy files, with the signals that detectors raise.
+pub fn schema() -> serde_json::Value {
+    let signals: Vec<SignalDoc> = CATALOGUE
+        .iter()
+        .map(|spec| SignalDoc {
+            name: spec.name,
+            doc: format!(
+                "{}, family {}, usually {}. {}",
+                spec.technique, spec.family, spec.default_weight, spec.summary
+            ),
+        })
+        .collect();
+    policy::schema(&signals)
 }
 
 /// Files being read, each once.
@@ -78,6 +115,31 @@ struct Reading {
 }
 
 impl Reading {
+    /// `path` is where it was read, for a message.
+    fn compile(self, path: &Path) -> Result<PolicySet, PolicyErrors> {
+        let mut problems = self.problems;
+        if self.sources.is_empty() {
+            if problems.is_empty() {
+                let message = "no policy here: expected *.yaml or *.yml files";
+                problems.push(Problem::of_file(path.display().to_string(), message));
+            }
+            return Err(PolicyErrors::of(problems));
+        }
+        match PolicySet::compile(self.sources, &known_signals()) {
+            Ok(set) if problems.is_empty() => Ok(set),
+            Ok(set) => Err(PolicyErrors {
+                problems,
+                warnings: set.warnings,
+                sound: set.policies,
+            }),
+            Err(mut errors) => {
+                errors.problems.extend(problems);
+                errors.problems.sort();
+                Err(errors)
+            }
+        }
+    }
+
     /// `by` is the include that names the folder or file.
     fn directory(&mut self, dir: &Path, by: Option<&Include>) {
         match policy_files(dir) {

@@ -17,6 +17,7 @@ mod lints;
 mod overrides;
 mod policy;
 mod rungs;
+mod shadowed;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -51,13 +52,19 @@ impl PolicySet {
         let trees = compiler.read(sources.len());
         compiler.settings(&trees.settings);
         let policies = compiler.policies(&trees);
+        compiler.check_protected();
+        let warnings = compiler.warnings.finish();
         let mut problems = compiler.errors.finish();
         if problems.is_empty() && policies.is_empty() {
             let message = "no policy: nothing would ever be decided";
             problems.push(Problem::of_file("policy set", message));
         }
         if !problems.is_empty() {
-            return Err(PolicyErrors { problems });
+            return Err(PolicyErrors {
+                problems,
+                warnings,
+                sound: policies,
+            });
         }
         Ok(Self {
             policies,
@@ -65,7 +72,7 @@ impl PolicySet {
             parameters: compiler.parameters.unwrap_or_default(),
             signals: compiler.signals,
             hash: hash_of(&sources),
-            warnings: compiler.warnings.finish(),
+            warnings,
         })
     }
 }
@@ -102,6 +109,8 @@ struct Compiler<'a> {
     signals: Vec<CustomSignal>,
     guard: Option<Guard>,
     parameters: Option<Parameters>,
+    /// Where the first policy says that it acts.
+    enforced: Option<Place>,
     /// Where each thing that there is one of was first given.
     given: BTreeMap<String, String>,
 }
@@ -117,6 +126,7 @@ impl<'a> Compiler<'a> {
             signals: Vec::new(),
             guard: None,
             parameters: None,
+            enforced: None,
             given: BTreeMap::new(),
         }
     }

@@ -7,6 +7,9 @@
 
 use std::fmt;
 
+use super::Policy;
+use super::rules;
+
 /// How much of a line is shown, in characters.
 const SHOWN_MAX: usize = 100;
 /// Problems told per file; a file with more is broken as a whole.
@@ -63,8 +66,9 @@ impl Problem {
 }
 
 impl Problem {
-    /// The same place with something to say of it.
-    pub(crate) fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
+    /// The same place with something to say of it; `rule` is one of
+    /// [`RULES`](super::RULES).
+    pub fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
         Self {
             message,
             hint,
@@ -141,10 +145,26 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Why a set of policies does not load: every problem of every file, by file
 /// and place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PolicyErrors {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// What may not be meant in what could be read.
+    pub warnings: Vec<Problem>,
+    /// The policies that nothing is wrong with, for a check to go on with;
+    /// never to be served.
+    pub sound: Vec<Policy>,
+}
+
+impl PolicyErrors {
+    /// Files of which nothing was compiled.
+    pub fn of(problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            warnings: Vec::new(),
+            sound: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for PolicyErrors {
@@ -247,6 +267,7 @@ impl<'a> Sink<'a> {
     }
 
     fn add(&mut self, rule: Rule, place: Place, message: String, hint: Option<String>) {
+        debug_assert!(rules::find(rule).is_some(), "{rule} is not in RULES");
         if let Some(count) = self.counts.get_mut(usize::from(place.file)) {
             *count += 1;
             if *count > PER_FILE_MAX {

@@ -4,6 +4,7 @@
 //! nothing here decides.
 
 pub mod check;
+pub mod schema;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,8 @@ use super::client::Client;
 pub enum PolicyCommand {
     /// Say everything that is wrong with policy files, and what may not be meant.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs it.
@@ -29,5 +32,6 @@ pub enum PolicyCommand {
 pub async fn run(command: PolicyCommand, _client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
+        PolicyCommand::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
