@@ -11,6 +11,9 @@ use crate::respond::permission::{NEIGHBOURS, needed};
 
 /// The rule of what is found here.
 const MISSING: Rule = "missing-permission";
+/// Names further apart than this are two permissions: there are hundreds, and
+/// many are alike.
+const TYPOS_MAX: usize = 2;
 
 /// The permissions that a policy's actions need, each once, in the order of the
 /// actions. In shadow nothing is done, so nothing is needed.
@@ -55,6 +58,9 @@ pub(super) fn misspelt(granted: &[String]) -> Vec<String> {
         .filter(|name| !NEIGHBOURS.contains(name))
         .filter_map(|name| {
             let near = nearest(name, NEIGHBOURS.iter().copied())?;
+            if strsim::osa_distance(name, near) > TYPOS_MAX {
+                return None;
+            }
             Some(format!(
                 "--permissions: {name:?} is not a permission that evictd knows; did you mean {near}?"
             ))
