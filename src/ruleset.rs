@@ -148,7 +148,7 @@ impl Reading {
                     self.file(&path, by);
                 }
             }
-            Err(problem) => self.report(problem, by),
+            Err(problem) => self.report(*problem, by),
         }
     }
 
@@ -225,8 +225,8 @@ impl Reading {
     }
 }
 
-fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
-    let problem = |message: String| Problem::of_file(dir.display().to_string(), message);
+fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
+    let problem = |message: String| Box::new(Problem::of_file(dir.display().to_string(), message));
     let cannot_read = |error: std::io::Error| problem(format!("cannot be read: {error}"));
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(cannot_read)? {
@@ -238,6 +238,8 @@ fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
             let message = format!("more than {FILES_MAX} policy files");
             return Err(problem(message));
         }
+        // Named as a file of it is when that is checked alone.
+        let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
         paths.push(path);
     }
     paths.sort();

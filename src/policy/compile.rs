@@ -15,7 +15,7 @@ mod guard;
 mod includes;
 mod lints;
 mod overrides;
-mod policy;
+pub(super) mod policy;
 mod rungs;
 mod shadowed;
 mod workloads;
@@ -37,7 +37,7 @@ pub use self::includes::{Include, Included, includes};
 /// A window, in seconds. Memory reaches no further back.
 const WINDOW_SECONDS: std::ops::RangeInclusive<i64> = 60..=limits::RETENTION_HOURS * 3_600;
 /// What a file without a policy may hold, any of them.
-const SETTINGS: &[&str] = &["include", "guard", "lists", "signals", "parameters"];
+pub(super) const SETTINGS: &[&str] = &["include", "guard", "lists", "signals", "parameters"];
 
 impl PolicySet {
     /// Compiles a set. `known` are the signals that detectors raise; beside

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use evictd::model::ActionKind;
 use evictd::policy::{self, RULES, condition};
+use evictd::respond::permission::needed;
 use evictd::ruleset;
 use serde_json::Value;
 
@@ -45,6 +47,7 @@ fn the_generated_parts_of_the_policy_reference_are_the_code_s() {
     let mut text = fs::read_to_string(path(REFERENCE)).unwrap();
     for (part, expected) in [
         ("keys", keys()),
+        ("actions", actions()),
         ("fields", fields()),
         ("rules", rules()),
         ("exit codes", exit_codes()),
@@ -58,6 +61,28 @@ fn the_generated_parts_of_the_policy_reference_are_the_code_s() {
         text.replace_range(from..to, &format!("\n{expected}"));
     }
     compare(REFERENCE, &text);
+}
+
+fn actions() -> String {
+    let mut table = String::from(
+        "| action | Graph permission | of a service principal | unattended |\n|---|---|---|---|\n",
+    );
+    for kind in ActionKind::ALL {
+        let workload = match kind.fits_workloads() {
+            true => format!("`{}`", needed(kind, true)),
+            false => "cannot be done".to_owned(),
+        };
+        let unattended = if kind.needs_approval() {
+            "never"
+        } else {
+            "yes, to users"
+        };
+        table.push_str(&format!(
+            "| `{kind}` | `{}` | {workload} | {unattended} |\n",
+            needed(kind, false)
+        ));
+    }
+    table
 }
 
 fn fields() -> String {
@@ -138,7 +163,13 @@ fn keys() -> String {
             .into_iter()
             .flatten()
             .collect();
-        for (key, property) in definition["properties"].as_object().unwrap() {
+        let mut properties: Vec<(&String, &Value)> = definition["properties"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .collect();
+        properties.sort_by_key(|(key, _)| !required.iter().any(|name| *name == *key));
+        for (key, property) in properties {
             let must = required.iter().any(|name| *name == key);
             let must = if must { ", required" } else { "" };
             let what = property["description"].as_str().unwrap_or_default();
@@ -277,4 +308,30 @@ fn what_ships_validates_and_names_the_schema_in_its_first_line() {
             source.path
         );
     }
+}
+
+#[test]
+fn exit_codes_of_the_check_are_those_that_are_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = |arguments: &[&str]| {
+        let check = Command::new(env!("CARGO_BIN_EXE_evictd"))
+            .args(["policy", "check"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .output();
+        check.unwrap().status.code()
+    };
+    assert_eq!(code(&["--deny-warnings"]), Some(0));
+    assert_eq!(code(&["--format", "xml"]), Some(2));
+    assert_eq!(code(&["gone"]), Some(2));
+    assert_eq!(code(&["."]), Some(2));
+    let policy = "policy: a\nwindow: 1h\nsignals: { tor_exit: 70 }\n\
+                  rungs: [{ at: 70, do: [revoke_sessions] }]\n";
+    fs::write(folder.path().join("a.yaml"), policy).unwrap();
+    for format in ["text", "json", "sarif", "github"] {
+        assert_eq!(code(&["a.yaml", "--format", format]), Some(0));
+        assert_eq!(code(&["--format", format, "--deny-warnings", "."]), Some(1));
+    }
+    fs::write(folder.path().join("a.yaml"), "policy: a\n").unwrap();
+    assert_eq!(code(&["a.yaml"]), Some(1));
 }

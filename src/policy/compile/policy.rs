@@ -16,7 +16,7 @@ const SIGNALS_MAX: usize = 200;
 const NAME_MAX: usize = 63;
 
 /// A policy's keys.
-pub(super) const KEYS: &[&str] = &[
+pub(in crate::policy) const KEYS: &[&str] = &[
     "policy",
     "description",
     "owner",

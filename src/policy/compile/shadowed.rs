@@ -120,7 +120,8 @@ mod tests {
         const DO: &str = "do: [confirm_compromised]";
         let two = "{ tor_exit: 70, session_hosting: 85 }";
         let weak = "{ tor_exit: 40, session_hosting: 85 }";
-        let table: &[(&str, String, &[(&str, u32)])] = &[
+        type Case<'a> = (&'a str, String, &'a [(&'a str, u32)]);
+        let table: &[Case<'_>] = &[
             // Nothing weighs from 60 to 69.
             (
                 two,

@@ -1,6 +1,9 @@
 //! Schema and compiler agree on files good and bad.
 
 use super::*;
+use crate::model::{ActionKind, Family, Mode};
+use crate::policy::compile::SETTINGS;
+use crate::policy::compile::policy::KEYS;
 use crate::policy::compile_tests::bad_files;
 use crate::policy::fixtures::known;
 use crate::policy::problem::Sink;
@@ -349,4 +352,41 @@ fn of_the_bad_files_an_editor_shows_all_but_these() {
         }
     }
     insta::assert_snapshot!(unseen.join("\n"));
+}
+
+#[test]
+fn the_keys_of_each_kind_of_file_are_the_compiler_s() {
+    let schema = schema(&[]);
+    let keys = |name: &str| -> Vec<String> {
+        let properties = schema["definitions"][name]["properties"].as_object();
+        properties.unwrap().keys().cloned().collect()
+    };
+    let sorted = |keys: &[&str]| {
+        let mut keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys("Policy"), sorted(KEYS));
+    let mut changed: Vec<&str> = KEYS
+        .iter()
+        .copied()
+        .filter(|key| *key != "policy")
+        .collect();
+    changed.push("override");
+    assert_eq!(keys("Override"), sorted(&changed));
+    assert_eq!(keys("Settings"), sorted(SETTINGS));
+}
+
+#[test]
+fn the_names_to_choose_from_are_the_model_s() {
+    let schema = schema(&[]);
+    let names = |name: &str| -> Vec<String> {
+        let choices = schema["definitions"][name]["oneOf"].as_array().unwrap();
+        let of = |choice: &Value| choice["const"].as_str().unwrap().to_owned();
+        choices.iter().map(of).collect()
+    };
+    assert_eq!(names("Action"), ActionKind::ALL.map(ActionKind::as_str));
+    assert_eq!(names("Family"), Family::ALL.map(|family| family.as_str()));
+    let modes = [Mode::Shadow, Mode::Approve, Mode::Enforce];
+    assert_eq!(names("Mode"), modes.map(|mode| mode.as_str()));
 }

@@ -40,6 +40,7 @@ fn rule(spec: &RuleSpec) -> Value {
     json!({
         "id": spec.id,
         "shortDescription": { "text": spec.summary },
+        "fullDescription": { "text": format!("{} {}", spec.summary, spec.help) },
         "help": { "text": spec.help },
         "defaultConfiguration": { "level": spec.level.as_str() },
     })
