@@ -58,25 +58,30 @@ fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
 pub struct Examined {
     /// How many files were read.
     pub files: usize,
+    /// Where one file was to be examined: how problems name it.
+    pub only: Option<String>,
     /// The set, or why there is none.
     pub compiled: Result<PolicySet, PolicyErrors>,
 }
 
 /// Reads and compiles a folder as [`load`] does, or the folder of one file: a
 /// file means what it means beside the lists, the signals and the policies that
-/// it stands with. The file is read whatever its name, and problems name it as
-/// it was given.
+/// it stands with. The file is read whatever its name.
 pub fn examine(path: Option<&Path>) -> Examined {
     let Some(path) = path else {
         return Examined {
             files: policy::shipped().len(),
+            only: None,
             compiled: load(None),
         };
     };
     let mut reading = Reading::default();
+    let mut only = None;
     if path.is_dir() {
         reading.directory(path, None);
     } else {
+        let path = plain(path);
+        only = Some(path.display().to_string());
         reading.file(path, None);
         if !reading.sources.is_empty() {
             let folder = path
@@ -87,6 +92,7 @@ pub fn examine(path: Option<&Path>) -> Examined {
     }
     Examined {
         files: reading.sources.len(),
+        only,
         compiled: reading.compile(path),
     }
 }
@@ -238,12 +244,16 @@ fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
             let message = format!("more than {FILES_MAX} policy files");
             return Err(problem(message));
         }
-        // Named as a file of it is when that is checked alone.
-        let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
-        paths.push(path);
+        paths.push(plain(&path).to_owned());
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Without a leading `./`, so that a file has one name, and one place in the
+/// order of names, however its folder was given.
+fn plain(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// By name only; a folder of that name is found out when it is read. A link

@@ -162,7 +162,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// Compiles and looks for everything; `today` is the day in UTC.
 fn find(path: Option<&Path>, permissions: Option<&[String]>, today: Date) -> Findings {
-    let Examined { files, compiled } = ruleset::examine(path);
+    let Examined {
+        files,
+        only,
+        compiled,
+    } = ruleset::examine(path);
     let (mut errors, mut warnings, policies, set) = match compiled {
         Ok(set) => (Vec::new(), set.warnings, set.policies, Some(set.hash)),
         Err(errors) => (errors.problems, errors.warnings, errors.sound, None),
@@ -183,11 +187,8 @@ fn find(path: Option<&Path>, permissions: Option<&[String]>, today: Date) -> Fin
         policies,
         set,
     };
-    match path {
-        Some(path) if files > 0 && !path.is_dir() => {
-            findings.about_only(&path.display().to_string());
-        }
-        _ => {}
+    if let Some(only) = only.filter(|_| files > 0) {
+        findings.about_only(&only);
     }
     findings
 }
