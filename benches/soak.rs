@@ -5,7 +5,8 @@
 //! pipeline into a real store, as fast as they will; event times advance as
 //! they would. Prints records a second and the
 //! process's resident memory, which must stay under 512 MiB. The first
-//! argument scales it down: `-- 0.01` is a hundredth.
+//! argument scales it down: `-- 0.01` is a hundredth. With the word `history`
+//! every message is kept too, and what that takes is printed.
 //!
 //! `cargo bench --features lab --bench soak`
 
@@ -21,6 +22,7 @@ use std::time::Instant;
 
 use evictd::config::IntelConfig;
 use evictd::console::health::Health;
+use evictd::history::{History, HistoryConfig, Keeper};
 use evictd::ingest::{Message, Source, entra};
 use evictd::lab::records::{OFFICES, Person, SignInRecord, envelope, record_id};
 use evictd::pipeline::Pipeline;
@@ -59,7 +61,16 @@ async fn run(scale: f64) {
     let store = Store::open(directory.path()).await.unwrap();
     let (out, inbox) = mpsc::channel(512);
     let (_ask, requests) = mpsc::channel(1);
+    let metrics = Metrics::new().unwrap();
+    let keep = std::env::args().any(|argument| argument == "history");
+    let kept = keep.then(|| {
+        let config = HistoryConfig::default();
+        let started = History::start(directory.path(), config, Arc::clone(&metrics));
+        started.unwrap().unwrap()
+    });
+    let (keeper, history) = kept.unzip();
     let pipeline = Pipeline {
+        history: keeper.unwrap_or(Keeper::off()),
         store,
         policies: watch::Sender::new(Arc::new(ruleset::load(None).unwrap())).subscribe(),
         intel: watch::Sender::new(Arc::new(IntelConfig::default().load().unwrap())).subscribe(),
@@ -68,7 +79,7 @@ async fn run(scale: f64) {
         wake: Arc::new(Notify::new()),
         paused: Arc::new(AtomicBool::new(false)),
         health: Arc::new(Health::new(Timestamp::now())),
-        metrics: Metrics::new().unwrap(),
+        metrics,
     };
     let pipeline = tokio::spawn(pipeline.run());
     let began = Instant::now();
@@ -76,6 +87,7 @@ async fn run(scale: f64) {
     let mut worst = 0.0_f64;
     let mut sent = 0;
     let mut sequence = 0;
+    let mut received = 0;
     while sent < records {
         let batch: Vec<_> = (sent..(sent + RECORDS_PER_MESSAGE).min(records))
             .map(|n| record(n, users, start))
@@ -83,6 +95,7 @@ async fn run(scale: f64) {
         sent += batch.len();
         sequence += 1;
         let body = envelope(&batch);
+        received += body.len();
         let now = Timestamp::now();
         let message = Message {
             source: Source {
@@ -93,6 +106,7 @@ async fn run(scale: f64) {
             enqueued_at: now,
             received_at: now,
             content: entra::decode(&body),
+            body: keep.then(|| body.into()),
         };
         out.send(message).await.unwrap();
         if sequence % 5_000 == 0 {
@@ -106,6 +120,17 @@ async fn run(scale: f64) {
     drop(out);
     pipeline.await.unwrap().unwrap();
     worst = worst.max(resident_mebibytes());
+    if let Some(history) = history {
+        let standing = history.watch();
+        history.finished().await.unwrap();
+        let standing = standing();
+        println!(
+            "history: {received} bytes kept in {}, {:.0} a record; failing: {:?}",
+            standing.bytes,
+            standing.bytes as f64 / records as f64,
+            standing.failing
+        );
+    }
     let size = std::fs::read_dir(directory.path())
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use config::{Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
 
+pub use crate::history::HistoryConfig;
 use crate::ingest::eventhub::EventHubsConfig;
 pub use crate::intel_files::IntelConfig;
 use crate::respond::credential::CredentialConfig;
@@ -38,6 +39,9 @@ pub struct Config {
     /// Lists of addresses and networks.
     #[serde(default)]
     pub intel: IntelConfig,
+    /// What is kept of what was received.
+    #[serde(default)]
+    pub history: HistoryConfig,
     /// Health and metrics.
     #[serde(default)]
     pub http: HttpConfig,
@@ -235,6 +239,8 @@ mod tests {
         assert_eq!(config.graph.endpoint, "https://graph.microsoft.com/v1.0");
         assert_eq!(config.log.level, "info");
         assert_eq!(config.control.socket, Path::new(DEFAULT_SOCKET));
+        let config = load(MINIMAL, &[("EVICTD_HISTORY__DAYS", "30")]).unwrap();
+        assert_eq!(config.history.days, 30);
         let text = format!("{MINIMAL}\n[log]\nlevel = \"warn\"\n");
         assert_eq!(load(&text, &[]).unwrap().log.level, "warn");
         let config = load(
@@ -271,6 +277,12 @@ mod tests {
         let error = load(&text, &[]).unwrap_err();
         assert!(
             error.contains("graph.endpoint") && error.contains("https"),
+            "{error}"
+        );
+        let text = format!("{MINIMAL}\n[history]\nmax_bytes = 10\n");
+        let error = load(&text, &[]).unwrap_err();
+        assert!(
+            error.contains("history.max_bytes") && error.contains("10 GiB"),
             "{error}"
         );
         let error = load(MINIMAL, &[("EVICTD_LOG__LEVLE", "debug")]).unwrap_err();

@@ -394,11 +394,7 @@ fn decide(
         .filter(|at| *at >= first)
         .collect();
     ends.dedup();
-    let verdicts: Vec<PolicyVerdict> = policies
-        .policies
-        .iter()
-        .map(|policy| policy::evaluate(policy, event.user(), &signals, &ends))
-        .collect();
+    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends);
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident.clone(),

@@ -22,6 +22,9 @@ pub mod respond;
 pub mod console;
 
 pub mod ruleset;
+pub mod backtest;
+pub mod history;
+pub mod story;
 pub mod intel_files;
 pub mod config;
 pub mod telemetry;

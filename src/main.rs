@@ -56,7 +56,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Make the running daemon read policies again and refresh its lists, as SIGHUP does.
+    /// Make the running daemon read policies again and refresh its lists, as SIGHUP does,
+    /// and wait for what comes of the policies.
     Reload,
     /// Show and retry records that could not be decoded.
     #[command(subcommand)]
@@ -137,7 +138,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pause => cases::pause(&client, true).await?,
         Command::Resume => cases::pause(&client, false).await?,
         Command::Status { format } => cases::status(&client, format).await?,
-        Command::Reload => client.reload().await?,
+        Command::Reload => cases::reload(&client).await?,
         Command::Quarantine(command) => quarantine::run(command, &client).await?,
         Command::Memory(command) => memory::run(command, &client).await?,
         Command::Intel(command) => intel::run(&command)?,

@@ -8,6 +8,8 @@
 //! readiness says so meanwhile. Each try judges anew, so that the guard's word
 //! is as old as the commit: what became stale meanwhile is asked about.
 
+mod finding;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::console::control::{Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::detect::{self, intel::Intel};
 use crate::engine::{self, Given};
+use crate::history::Keeper;
 use crate::ingest::{Message, Source, entra};
 use crate::model::{Admission, CaseId, Decision, Effect, ProofOutcome, Surroundings, UserId};
 use crate::policy::{PolicySet, Situation};
@@ -69,6 +72,8 @@ pub struct Pipeline {
     pub policies: watch::Receiver<Arc<PolicySet>>,
     /// The intelligence that serves.
     pub intel: watch::Receiver<Arc<Intel>>,
+    /// Keeps what was received, beside the way.
+    pub history: Keeper,
     /// Decoded messages.
     pub inbox: mpsc::Receiver<Message>,
     /// Requests of the console.
@@ -180,6 +185,9 @@ impl Pipeline {
 
     /// Judges a batch and commits it, however often the commit must be tried.
     async fn judge(&self, state: &mut State, batch: Batch) -> anyhow::Result<()> {
+        // Before the commit, so that a crash between both repeats a message in
+        // the history and loses none.
+        let mut handed = Some(self.history.keep(&batch.messages));
         loop {
             let judged = match self.step_all(state, &batch).await {
                 Ok(judged) => judged,
@@ -189,6 +197,9 @@ impl Pipeline {
                 }
                 Err(error) => return Err(error).context("loading memories"),
             };
+            if let Some(handed) = handed.take() {
+                handed.written().await;
+            }
             let started = std::time::Instant::now();
             match self
                 .store
@@ -247,6 +258,8 @@ impl Pipeline {
                     continue;
                 }
                 judged.commit.proofs.extend(step.proof);
+                let word = finding::said_in_entra(event, &remembered.memory);
+                judged.commit.findings.extend(word);
                 // What is asked after a question was withdrawn stands: a commit
                 // withdraws last.
                 judged
@@ -512,6 +525,7 @@ impl Pipeline {
             enqueued_at: row.enqueued_at,
             received_at: Timestamp::now(),
             content,
+            body: Some(row.record.bytes.into()),
         };
         let batch = Batch {
             messages: vec![message],

@@ -4,6 +4,8 @@
 //! Invariant: what is read is bounded before it is read, and a file that
 //! cannot be read is a problem like any other: a set never loads in part.
 
+mod places;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
@@ -13,6 +15,8 @@ use crate::detect::CATALOGUE;
 use crate::policy::{
     self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, SignalDoc, Source,
 };
+
+pub use self::places::place_of_mode;
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -112,10 +116,24 @@ pub fn schema() -> serde_json::Value {
     policy::schema(&signals)
 }
 
+/// The files that a folder's set is made of, those that it includes too and
+/// those that cannot be read; what ships is in none. Reads them.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
+    policy_files(dir)?;
+    let mut reading = Reading::default();
+    reading.directory(dir, None);
+    Ok(reading.paths)
+}
+
 /// Files being read, each once.
 #[derive(Default)]
 struct Reading {
     sources: Vec<Source>,
+    /// Where each of them lies, but for what ships.
+    paths: Vec<PathBuf>,
     problems: Vec<Problem>,
     seen: BTreeSet<PathBuf>,
 }
@@ -168,6 +186,7 @@ impl Reading {
             let message = format!("more than {FILES_MAX} policy files");
             return self.report(Problem::of_file(named, message), by);
         }
+        self.paths.push(path.to_owned());
         match read_source(path) {
             Ok(source) => {
                 let includes = policy::includes(&source);
@@ -231,8 +250,12 @@ impl Reading {
     }
 }
 
+/// The policy files of a folder, by name.
+///
+/// # Errors
+/// When the folder cannot be read, or holds more than [`FILES_MAX`].
 fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
-    let problem = |message: String| Box::new(Problem::of_file(dir.display().to_string(), message));
+    let problem = |message| Box::new(Problem::of_file(dir.display().to_string(), message));
     let cannot_read = |error: std::io::Error| problem(format!("cannot be read: {error}"));
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(cannot_read)? {
@@ -265,10 +288,23 @@ fn is_policy_file(path: &Path) -> bool {
     let yaml = path
         .extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !hidden && !path.is_dir()
+    yaml && !hidden && !is_test_file(path) && !path.is_dir()
 }
 
-fn read_source(path: &Path) -> Result<Source, String> {
+/// Whether it is a file of stories, `*.test.yaml` or `*.test.yml`: those stand
+/// beside the policies that they test.
+pub fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.as_encoded_bytes());
+    name.is_some_and(|name| {
+        !name.starts_with(b".") && (name.ends_with(b".test.yaml") || name.ends_with(b".test.yml"))
+    })
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// A line that says why not: too large, not UTF-8, not a regular file.
+pub fn read_source(path: &Path) -> Result<Source, String> {
     let cannot_read = |error: std::io::Error| format!("cannot be read: {error}");
     // A pipe would block for ever.
     if !fs::metadata(path).map_err(cannot_read)?.is_file() {
@@ -333,6 +369,8 @@ mod tests {
         write(dir.path(), "b.yml", minimal("second"));
         write(dir.path(), "a.yaml", minimal("first"));
         write(dir.path(), ".hidden.yaml", "not: a policy");
+        write(dir.path(), "a.test.yaml", "not: a policy");
+        write(dir.path(), "b.test.yml", "not: a policy");
         write(dir.path(), "README.md", "# not a policy");
         fs::create_dir(dir.path().join("nested.yaml")).unwrap();
         let set = load_directory(dir.path()).unwrap();

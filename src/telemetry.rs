@@ -6,7 +6,7 @@
 //! (performance.md). Invariant: every label takes its values from a closed
 //! set or from configuration; never a user, an address or a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
@@ -62,6 +62,10 @@ pub struct Metrics {
     pub quarantine_records: Gauge,
     /// `evictd_commit_failures_total`: commits that failed and are tried again.
     pub commit_failures: Counter,
+    /// `evictd_history_bytes`: bytes of kept records on disk.
+    pub history_bytes: Gauge,
+    /// `evictd_history_failures_total`: messages that were judged and not kept.
+    pub history_failures: Counter,
     /// `evictd_memory_cached_users`: users whose memory is in RAM.
     pub memory_cached_users: Gauge,
     /// `evictd_surroundings_entries{kind}`, `kind` common: countries, networks
@@ -76,6 +80,7 @@ pub struct Metrics {
     /// `evictd_policies_stale`: 1 while the files on disk do not compile and
     /// the last good set serves.
     pub policies_stale: Gauge,
+    policies_serve: Mutex<String>,
 }
 
 impl Metrics {
@@ -116,6 +121,8 @@ impl Metrics {
             quarantine_dropped: counter(&recorder, "evictd_quarantine_dropped_total", &[]),
             quarantine_records: gauge(&recorder, "evictd_quarantine_records", &[]),
             commit_failures: counter(&recorder, "evictd_commit_failures_total", &[]),
+            history_bytes: gauge(&recorder, "evictd_history_bytes", &[]),
+            history_failures: counter(&recorder, "evictd_history_failures_total", &[]),
             memory_cached_users: gauge(&recorder, "evictd_memory_cached_users", &[]),
             surroundings_common: gauge(
                 &recorder,
@@ -130,6 +137,7 @@ impl Metrics {
             pipeline_queue_depth: gauge(&recorder, "evictd_pipeline_queue_depth", &[]),
             paused: gauge(&recorder, "evictd_paused", &[]),
             policies_stale: gauge(&recorder, "evictd_policies_stale", &[]),
+            policies_serve: Mutex::new(String::new()),
             recorder,
         };
         let build = [("version", env!("CARGO_PKG_VERSION"))];
@@ -158,7 +166,19 @@ impl Metrics {
     pub fn render(&self) -> String {
         let handle = self.recorder.handle();
         handle.run_upkeep();
-        handle.render()
+        let mut text = handle.render();
+        let serving = self
+            .policies_serve
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !serving.is_empty() {
+            text.push_str(&format!(
+                "# HELP {POLICIES_INFO} {POLICIES_INFO_HELP}\n# TYPE {POLICIES_INFO} gauge\n\
+                 {POLICIES_INFO}{{hash=\"{}\"}} 1\n",
+                *serving
+            ));
+        }
+        text
     }
 
     /// `evictd_records_total{category,result}`; `category` must come from the
@@ -265,10 +285,14 @@ impl Metrics {
         self.counter("evictd_policy_reloads_total", &[("result", result)])
     }
 
-    /// `evictd_policy_set_info{hash}`: 1 for the set that serves, 0 for one
-    /// that served before.
-    pub fn policy_set(&self, hash: &str) -> Gauge {
-        gauge(&self.recorder, "evictd_policy_set_info", &[("hash", hash)])
+    /// `evictd_policies_info{hash}` 1: the set that serves, and that alone. A
+    /// gauge of the recorder would leave a series behind for each set before.
+    pub fn policies_serve(&self, hash: &str) {
+        let mut serving = self
+            .policies_serve
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        hash.clone_into(&mut serving);
     }
 
     /// `evictd_intel_entries{list}`: entries of an intelligence list; 0 when
@@ -332,7 +356,7 @@ fn histogram(
 }
 
 /// The name of every metric.
-pub const METRIC_NAMES: [&str; 32] = {
+pub const METRIC_NAMES: [&str; 34] = {
     let mut names = [""; DESCRIPTIONS.len()];
     let mut i = 0;
     while i < names.len() {
@@ -341,6 +365,10 @@ pub const METRIC_NAMES: [&str; 32] = {
     }
     names
 };
+
+/// Written by hand at each render: one series, whatever served before.
+const POLICIES_INFO: &str = "evictd_policies_info";
+const POLICIES_INFO_HELP: &str = "Always 1; the label is the hash of the policy set that serves";
 
 /// What each metric means, for `# HELP` lines: kind, name, text.
 const DESCRIPTIONS: &[(char, &str, &str)] = &[
@@ -384,6 +412,16 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         'c',
         "evictd_commit_failures_total",
         "Commits that failed and are tried again",
+    ),
+    (
+        'g',
+        "evictd_history_bytes",
+        "Bytes on disk of the records kept for backtests",
+    ),
+    (
+        'c',
+        "evictd_history_failures_total",
+        "Messages that were judged and could not be kept",
     ),
     (
         'g',
@@ -463,11 +501,7 @@ const DESCRIPTIONS: &[(char, &str, &str)] = &[
         "evictd_policy_reloads_total",
         "Reloads of the policies, by result",
     ),
-    (
-        'g',
-        "evictd_policy_set_info",
-        "1 for the hash of the policy set that serves",
-    ),
+    ('g', POLICIES_INFO, POLICIES_INFO_HELP),
     (
         'g',
         "evictd_intel_entries",
@@ -549,7 +583,14 @@ mod tests {
         metrics.response.total.record(2.0);
         metrics.records("SignInLogs", "event").increment(1);
         metrics.ingest_lag("insights", "0").set(1.5);
+        metrics.policies_serve("0011");
+        metrics.policies_serve("2233");
         let text = metrics.render();
+        let info: Vec<&str> = text
+            .lines()
+            .filter(|l| l.starts_with(POLICIES_INFO))
+            .collect();
+        assert_eq!(info, ["evictd_policies_info{hash=\"2233\"} 1"]);
         assert!(
             text.contains("evictd_response_seconds_bucket{stage=\"total\",le=\"2.5\"} 1"),
             "{text}"

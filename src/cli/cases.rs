@@ -5,6 +5,8 @@ use jiff::Timestamp;
 
 use super::client::Client;
 use super::output::{self, Format};
+use crate::console::control::Said;
+use crate::model::Truth;
 use crate::store::Judgement;
 
 mod text;
@@ -18,6 +20,7 @@ const LIST_MAX: u32 = 10_000;
   evictd cases list
   evictd cases show 3f2a91c0
   evictd cases approve 3f2a91c0
+  evictd cases judge 3f2a91c0 --benign --note 'the new VPN'
   evictd cases list --format json | jq '.[] | select(.status == \"failed\")'
 
 An ID is a case's id or its first digits, at least four.")]
@@ -52,6 +55,21 @@ pub enum CasesCommand {
         /// The case.
         id: String,
     },
+    /// Say what a case was, whatever its status: policies are measured by it.
+    #[command(group = clap::ArgGroup::new("truth").required(true).args(["theft", "benign"]))]
+    Judge {
+        /// The case.
+        id: String,
+        /// Somebody else had the session or the credentials.
+        #[arg(long)]
+        theft: bool,
+        /// Nobody had: the policies were wrong.
+        #[arg(long)]
+        benign: bool,
+        /// Why, for whoever reads the case later.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
     /// Stop every effect within a second; what is decided meanwhile asks.
     Pause,
     /// Let effects go on.
@@ -81,6 +99,13 @@ pub async fn run(command: CasesCommand, client: &Client) -> anyhow::Result<()> {
         CasesCommand::Deny { id } => {
             let case = client.deny(&id).await?;
             output::print(|out| text::judged(out, &case, Judgement::Deny))
+        }
+        CasesCommand::Judge {
+            id, theft, note, ..
+        } => {
+            let truth = if theft { Truth::Theft } else { Truth::Benign };
+            let case = client.find(&id, &Said { truth, note }).await?;
+            output::print(|out| text::found(out, &case, truth))
         }
         CasesCommand::Pause => pause(client, true).await,
         CasesCommand::Resume => pause(client, false).await,
@@ -116,6 +141,16 @@ pub async fn status(client: &Client, format: Format) -> anyhow::Result<()> {
         Format::Json => output::json(&status),
         Format::Text => output::print(|out| text::status(out, &status, Timestamp::now())),
     }
+}
+
+/// `evictd reload`.
+///
+/// # Errors
+/// When the daemon does not answer, or the policies do not compile: with every
+/// problem.
+pub async fn reload(client: &Client) -> anyhow::Result<()> {
+    let reloaded = client.reload().await?;
+    output::print(|out| text::reloaded(out, &reloaded))
 }
 
 async fn list(client: &Client, limit: u32, format: Format) -> anyhow::Result<()> {

@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use nix::unistd::{Gid, Group, Uid, User};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::DEFAULT_SOCKET;
-use crate::console::control::{Refusal, Retried, Status};
+use crate::console::control::{Refusal, Reloaded, Retried, Said, Status};
+use crate::console::policies::{PolicyReport, PolicyStatus};
 use crate::model::CaseView;
 use crate::store::{KnownUser, QuarantineRow};
 
@@ -135,12 +139,42 @@ impl Client {
         self.send(Method::POST, path).await.map(|_| ())
     }
 
-    /// Reads policies and lists again.
+    /// Says what a case was, whatever its status.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn reload(&self) -> Result<(), ClientError> {
-        self.send(Method::POST, "/v1/reload").await.map(|_| ())
+    pub async fn find(&self, prefix: &str, said: &Said) -> Result<CaseView, ClientError> {
+        let path = format!("/v1/cases/{}/verdict", segment(prefix));
+        let body = self.request(Method::POST, &path, Some(said)).await?;
+        serde_json::from_slice(&body).map_err(|error| self.unexpected(&error))
+    }
+
+    /// Reads policies again, waits for what comes of it, and has the lists
+    /// refreshed.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `Failed` with every problem when they do not
+    /// compile.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Method::POST, "/v1/reload").await
+    }
+
+    /// Which policies serve.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn policies(&self) -> Result<PolicyStatus, ClientError> {
+        self.ask(Method::GET, "/v1/policies").await
+    }
+
+    /// How right each policy was since then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn policy_report(&self, since: Timestamp) -> Result<PolicyReport, ClientError> {
+        let since = encoded(&since.to_string());
+        self.ask(Method::GET, &format!("/v1/policies/report?since={since}"))
+            .await
     }
 
     /// Quarantined records with an id above `after`.
@@ -174,13 +208,26 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.request::<()>(method, path, None).await
+    }
+
+    async fn request<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&T>,
+    ) -> Result<Vec<u8>, ClientError> {
         let http = reqwest::Client::builder()
             .unix_socket(self.socket.as_path())
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| self.unexpected(&error))?;
-        let answer = http
-            .request(method, format!("http://evictd{path}"))
+        let mut request = http.request(method, format!("http://evictd{path}"));
+        if let Some(body) = body {
+            let body = serde_json::to_vec(body).map_err(|error| self.unexpected(&error))?;
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let answer = request
             .send()
             .await
             .map_err(|error| self.unreachable(&error))?;

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Write};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{CaseStatus, Effect};
@@ -165,6 +166,21 @@ pub fn status(status: CaseStatus, columns: usize) -> String {
         }
     };
     format!("{style}{:<columns$}{style:#}", status.as_str())
+}
+
+/// A time to the second, in UTC.
+pub(crate) fn clock(at: Timestamp) -> String {
+    at.strftime("%F %T Z").to_string()
+}
+
+/// `14 s`, `38 min`, `5 h`, `3 d`.
+pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(since).as_secs().max(0) {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
 }
 
 #[cfg(test)]

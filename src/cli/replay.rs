@@ -23,10 +23,13 @@ use crate::ruleset;
 #[command(after_help = "Examples:
   evictd replay sign-ins.ndjson
   evictd replay --policies ./policies --format json sign-ins.ndjson | jq .decisions
-  zcat capture.ndjson.gz | evictd replay -
+  evictd replay --format json SigninLogs.csv.gz capture.avro
+  evictd replay /var/lib/evictd/history/2026-11-24.ndjson.zst
 
-Reads NDJSON of records, of Event Hubs envelopes ({\"records\":[…]}) or of test
-cases that hold a record under \"log\", and JSON arrays of these.")]
+Reads what the daemon kept; NDJSON and JSON arrays of records, of Event Hubs
+envelopes ({\"records\":[…]}) or of test cases that hold a record under \"log\";
+exports of Log Analytics as CSV or JSON; Avro of Event Hubs Capture; any of these
+in gzip or zstd. What a file is is told by its content.")]
 pub struct ReplayArgs {
     /// Directory of policies; without it the shipped ones.
     #[arg(long, value_name = "DIR")]

@@ -3,6 +3,8 @@
 //! Whoever can open the socket may judge; who they are is the peer's user as
 //! the kernel tells it, never what a request claims.
 
+mod policies;
+
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::health::Health;
 use super::listen::Bounded;
 use super::peer::{Peer, Unknown};
+use super::policies::{Attempt, OnDisk, ServingSet};
 use super::socket;
 use crate::model::{CaseStatus, CaseView};
 use crate::store::{
@@ -31,7 +34,9 @@ use crate::store::{
 };
 use crate::telemetry::Metrics;
 
-/// A judgement needs no body; nothing here takes one.
+pub use self::policies::Said;
+
+/// A finding with its note; nothing else here takes a body.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// A request that takes longer is answered 503; the store may be held up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -65,8 +70,10 @@ pub struct Desk {
     pub about: Box<dyn Fn() -> About + Send + Sync>,
     /// Decodes a quarantined record again.
     pub retry: Box<dyn Fn(i64) -> BoxFuture<'static, Result<Retried, RetryError>> + Send + Sync>,
-    /// Reads policies and lists again.
-    pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Reads the policies again, and has the lists refreshed. Blocks.
+    pub reload: Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>,
+    /// What serves, the last attempt, and what lies on the disk. Blocks.
+    pub policies: Box<dyn Fn() -> (ServingSet, Attempt, Option<OnDisk>) + Send + Sync>,
 }
 
 /// What only the daemon knows of itself.
@@ -80,8 +87,27 @@ pub struct About {
     pub http: String,
     /// The hash of the policy set that serves.
     pub policy_set: String,
+    /// Whether that is only the last good one: the files do not compile.
+    #[serde(default)]
+    pub policies_stale: bool,
     /// How far each partition is.
     pub partitions: Vec<Partition>,
+    /// What is kept of what was received; nothing where that is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Kept>,
+}
+
+/// What is kept of what was received.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// For how many days.
+    pub days: u32,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The oldest day of which anything is kept.
+    pub since: Option<jiff::civil::Date>,
+    /// Why what is received now is not kept, where it is not.
+    pub failing: Option<String>,
 }
 
 /// How far a partition is.
@@ -115,6 +141,19 @@ pub struct Status {
     pub outbox: Vec<(String, u64)>,
     /// Records in quarantine.
     pub quarantined: u64,
+}
+
+/// What came of a reload that went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The hash of the set that serves.
+    pub hash: String,
+    /// Whether another served before.
+    pub changed: bool,
+    /// How many policies it has.
+    pub policies: usize,
+    /// What compiles but may not be meant, each whole.
+    pub warnings: Vec<String>,
 }
 
 /// What came of a quarantined record.
@@ -209,7 +248,10 @@ fn router(desk: Desk) -> Router {
         .route("/v1/memory/{user}", get(memory))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
-        .route("/v1/reload", post(reload))
+        .route("/v1/cases/{prefix}/verdict", post(policies::verdict))
+        .route("/v1/policies", get(policies::status))
+        .route("/v1/policies/report", get(policies::report))
+        .route("/v1/reload", post(policies::reload))
         .route("/v1/quarantine", get(quarantine))
         .route("/v1/quarantine/{id}/retry", post(retry))
         .fallback(nothing_here)
@@ -480,20 +522,6 @@ async fn resume(
         Ok(StatusCode::NO_CONTENT)
     })
     .await
-}
-
-async fn reload(State(served): Shared) -> Result<StatusCode, Fault> {
-    // It reads and compiles files.
-    let reloaded = tokio::task::spawn_blocking(move || (served.desk.reload)()).await;
-    match reloaded {
-        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
-        Ok(Err(error)) => Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, error)
-            .hint("What served before goes on serving.")),
-        Err(_) => Err(Fault::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the reload failed; the daemon's log says why",
-        )),
-    }
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,8 @@
 pub mod control;
 pub mod health;
 pub mod pages;
+pub mod policies;
+pub mod precision;
 mod listen;
 mod peer;
 mod socket;

@@ -6,6 +6,7 @@
 //! which stops the rest and the process non-zero. Stopping goes the same way,
 //! each stage draining into the next, within 10 s.
 
+mod listing;
 mod reload;
 mod stage;
 mod systemd;
@@ -27,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use self::reload::Serving;
 use self::stage::Stage;
 use crate::config::{Config, VERSION};
-use crate::console::control::{About, Control, Desk, Partition, Retried, RetryError};
+use crate::console::control::{About, Control, Desk, Kept, Partition, Retried, RetryError};
 use crate::console::health::{Component, Health};
 use crate::console::pages;
+use crate::history::{History, Keeper, Standing};
 use crate::ingest::eventhub::{Inlet, LagBoard, receive};
 use crate::ingest::{Source, entra};
 use crate::intel_files::{Fetcher, Refresher, at_hand};
@@ -67,6 +69,7 @@ pub struct Daemon {
 struct Stages {
     receivers: Stage,
     pipeline: Stage,
+    history: Stage,
     responder: Stage,
     console: Stage,
     lists: Stage,
@@ -137,7 +140,8 @@ impl Daemon {
     /// When the policies do not compile; the last good ones go on serving.
     /// How a list's refresh ends is in its metrics and the log.
     pub fn reload(&self) -> anyhow::Result<()> {
-        self.serving.reload()
+        self.serving.reload()?;
+        Ok(())
     }
 
     /// Ends when a stage ends early, with the reason.
@@ -145,6 +149,8 @@ impl Daemon {
         let Stages {
             receivers,
             pipeline,
+            // How it goes is in the status: it never stops the rest.
+            history: _,
             responder,
             console,
             lists,
@@ -179,6 +185,7 @@ impl Stages {
         let Self {
             receivers,
             pipeline,
+            history,
             responder,
             console,
             lists,
@@ -191,6 +198,8 @@ impl Stages {
         // takes some milliseconds.
         let commit = drain.saturating_sub(began.elapsed()).max(drain / 5);
         outcome = outcome.and(pipeline.stop(commit).await);
+        // Its input has ended with the pipeline; what waits is some megabytes.
+        outcome = outcome.and(history.stop(drain / 5).await);
         outcome = outcome.and(responder.stop(left()).await);
         outcome = outcome.and(console.stop(left().max(Duration::from_millis(500))).await);
         // Whatever it is at, it may be cut off: a version is kept whole or not.
@@ -231,10 +240,13 @@ impl Parts {
                 sequence: p.sequence,
             })
             .collect();
+        let (keeper, history) = self.history()?;
+        let standing = history.as_ref().map(History::watch);
         let inlet = Inlet {
             config: Arc::new(self.config.event_hubs.clone()),
             credential: credential as Arc<dyn TokenCredential>,
             decode: entra::decode_enqueued,
+            keep_bodies: history.is_some(),
             out,
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),
@@ -243,6 +255,7 @@ impl Parts {
             store: self.store.clone(),
             policies: self.serving.policies(),
             intel: refresher.intel(),
+            history: keeper,
             inbox,
             requests,
             wake: Arc::clone(&self.wake),
@@ -263,6 +276,12 @@ impl Parts {
         let stop = token();
         let receivers = Stage::spawn("receivers", stop.clone(), receive(inlet, positions, stop));
         let pipeline = Stage::spawn("pipeline", token(), pipeline.run()).that_ends_with_its_input();
+        let history = Stage::spawn("history", token(), async move {
+            match history {
+                Some(history) => history.finished().await,
+                None => Ok(()),
+            }
+        });
         let stop = token();
         let responder = Stage::spawn("responder", stop.clone(), async move {
             responder.run(stop, wake).await;
@@ -277,23 +296,36 @@ impl Parts {
         let console = Stage::spawn(
             "console",
             stop.clone(),
-            self.console(listener, control, ask, stop),
+            self.console(listener, control, ask, standing, stop),
         );
         Ok(Stages {
             receivers,
             pipeline,
+            history,
             responder,
             console,
             lists,
         })
     }
 
-    /// The pages, the control socket, the watchdog and the gauges that age.
+    /// The thread that keeps what is received, unless it is switched off.
+    fn history(&self) -> anyhow::Result<(Keeper, Option<History>)> {
+        let metrics = Arc::clone(&self.metrics);
+        let started = History::start(&self.config.state, self.config.history, metrics);
+        Ok(match started.context("a thread for the history")? {
+            Some((keeper, history)) => (keeper, Some(history)),
+            None => (Keeper::off(), None),
+        })
+    }
+
+    /// The pages, the control socket, the watchdog, the gauges that age and
+    /// the policies' folder.
     async fn console(
         self,
         listener: TcpListener,
         control: Control,
         ask: mpsc::Sender<Request>,
+        standing: Option<impl Fn() -> Standing + Send + Sync + 'static>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let health = Arc::clone(&self.health);
@@ -305,18 +337,29 @@ impl Parts {
             stop.clone(),
         );
         let watchdog = systemd::watchdog(Arc::clone(&self.health), stop.clone());
-        let serve_control = control.serve(self.desk(ask), stop);
-        let (pages, control, (), ()) = tokio::join!(serve_pages, serve_control, tick, watchdog);
+        let follow = Arc::clone(&self.serving).follow(stop.clone());
+        let serve_control = control.serve(self.desk(ask, standing), stop);
+        let (pages, control, (), (), ()) =
+            tokio::join!(serve_pages, serve_control, tick, watchdog, follow);
         pages.context("the health and metrics listener")?;
         control.context("the control socket")
     }
 
-    fn desk(self, ask: mpsc::Sender<Request>) -> Desk {
+    fn desk(
+        self,
+        ask: mpsc::Sender<Request>,
+        standing: Option<impl Fn() -> Standing + Send + Sync + 'static>,
+    ) -> Desk {
+        let days = self.config.history.days;
         let since = Timestamp::now();
         let policies = self.serving.policies();
         let board = self.board;
         let http = self.http.to_string();
-        let serving = self.serving;
+        let (serving, stale, told) = (
+            Arc::clone(&self.serving),
+            Arc::clone(&self.serving),
+            self.serving,
+        );
         Desk {
             store: self.store,
             wake: self.wake,
@@ -328,14 +371,17 @@ impl Parts {
                 since,
                 http: http.clone(),
                 policy_set: policies.borrow().hash.to_string(),
+                policies_stale: stale.is_stale(),
                 partitions: board
                     .snapshot(Timestamp::now())
                     .into_iter()
                     .map(shown)
                     .collect(),
+                history: standing.as_ref().map(|standing| kept(days, standing())),
             }),
             retry: Box::new(move |id| retry(ask.clone(), id).boxed()),
-            reload: Box::new(move || serving.reload().map_err(|error| format!("{error:#}"))),
+            reload: Box::new(move || serving.reload().map_err(|errors| errors.to_string())),
+            policies: Box::new(move || told.status()),
         }
     }
 }
@@ -347,6 +393,15 @@ fn shown(status: crate::ingest::eventhub::PartitionStatus) -> Partition {
         state: status.state.as_str().to_owned(),
         sequence: status.sequence,
         lag_seconds: status.lag_seconds,
+    }
+}
+
+fn kept(days: u32, standing: Standing) -> Kept {
+    Kept {
+        days,
+        bytes: standing.bytes,
+        since: standing.since,
+        failing: standing.failing,
     }
 }
 
@@ -486,6 +541,7 @@ mod tests {
         let stages = Stages {
             receivers: stuck("receivers"),
             pipeline: stuck("pipeline"),
+            history: stuck("history"),
             responder,
             console: stuck("console"),
             lists: stuck("lists"),

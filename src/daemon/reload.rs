@@ -1,42 +1,82 @@
-//! Policies at start and at SIGHUP: they are read and compiled before anything
-//! is swapped; what fails leaves what serves. Lists refresh themselves, each
-//! on its own; a reload makes them due at once.
+//! Policies at start, at SIGHUP, on request and when their files change: they
+//! are read and compiled before anything is swapped; what fails leaves what
+//! serves, and is said once and stays said until it is mended. Lists refresh
+//! themselves, each on its own; a reload that was asked for makes them due.
+//!
+//! Invariant: one attempt at a time, and what is told of it (metrics, log,
+//! status) is told of the last. Nobody who only looks waits for an attempt.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::listing::{LOOK_EVERY, Listing, Watch, Why};
 use crate::config::Config;
+use crate::console::control::Reloaded;
 use crate::console::health::{Component, Health};
-use crate::policy::PolicySet;
+use crate::console::policies::{Attempt, Bar, OnDisk, ServingPolicy, ServingSet};
+use crate::policy::{Policy, PolicyErrors, PolicySet};
 use crate::ruleset;
 use crate::telemetry::Metrics;
 
 /// What serves now, and how to replace it.
 #[derive(Debug)]
 pub(super) struct Serving {
-    config: Config,
+    directory: Option<PathBuf>,
     policies: watch::Sender<Arc<PolicySet>>,
     refresh_lists: Arc<Notify>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    /// Held for the length of an attempt.
+    attempting: Mutex<()>,
+    /// Held for a moment.
+    told: Mutex<Told>,
+}
+
+/// What is told of the set that serves and of the last attempt.
+#[derive(Debug)]
+struct Told {
+    since: Timestamp,
+    /// The folder as the serving set was read from it.
+    loaded: Listing,
+    /// The folder at the last attempt.
+    tried: Listing,
+    attempt: Attempt,
 }
 
 impl Serving {
-    /// Loads for the first time; `refresh_lists` is notified at each reload.
+    /// Loads for the first time; `refresh_lists` is notified at each reload
+    /// that was asked for.
     pub(super) fn load(
         config: &Config,
         refresh_lists: Arc<Notify>,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let policies = ruleset::load(config.policies.as_deref())?;
+        let directory = config.policies.clone();
+        // Before the files are read: what changes meanwhile is seen later.
+        let files = look(directory.as_deref());
+        let policies = ruleset::load(directory.as_deref())?;
+        let now = Timestamp::now();
         let serving = Self {
-            config: config.clone(),
+            directory,
             policies: watch::Sender::new(Arc::new(policies)),
             refresh_lists,
             health,
             metrics,
+            attempting: Mutex::new(()),
+            told: Mutex::new(Told {
+                since: now,
+                loaded: files.clone(),
+                tried: files,
+                attempt: Attempt {
+                    at: now,
+                    problems: Vec::new(),
+                },
+            }),
         };
         serving.publish();
         Ok(serving)
@@ -47,31 +87,180 @@ impl Serving {
     }
 
     /// Reads the policies again, and has the lists refreshed whether or not
-    /// the policies compile.
-    pub(super) fn reload(&self) -> anyhow::Result<()> {
+    /// the policies compile. Blocks.
+    pub(super) fn reload(&self) -> Result<Reloaded, PolicyErrors> {
         self.refresh_lists.notify_one();
-        match ruleset::load(self.config.policies.as_deref()) {
-            Ok(policies) => {
-                self.metrics
-                    .policy_set(&self.policies.borrow().hash)
-                    .set(0.0);
-                self.policies.send_replace(Arc::new(policies));
-                self.metrics.policy_reloads("ok").increment(1);
-                self.publish();
-                tracing::info!(policy.set = &*self.policies.borrow().hash, "reloaded");
-                Ok(())
+        self.attempt(Why::Asked)
+    }
+
+    /// Whether the last attempt failed, so that what serves is not what lies
+    /// on the disk.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.told().attempt.problems.is_empty()
+    }
+
+    /// Loads the policies whenever their files have changed and settled, until
+    /// `stop`. Ends only then; where the shipped ones serve nothing changes.
+    pub(super) async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        if self.directory.is_none() {
+            stop.cancelled().await;
+            return;
+        }
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watch = Watch::default();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
             }
-            Err(error) => {
-                self.metrics.policy_reloads("failed").increment(1);
-                self.metrics.policies_stale.set(1.0);
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    policy.set = &*self.policies.borrow().hash,
-                    "the reload failed; the last good policies serve"
-                );
-                Err(error.into())
+            let serving = Arc::clone(&self);
+            // A folder on a network may hang; a stop does not wait for it.
+            let looked = tokio::task::spawn_blocking(move || {
+                serving.look_once(&mut watch);
+                watch
+            });
+            tokio::select! {
+                () = stop.cancelled() => return,
+                looked = looked => match looked {
+                    Ok(after) => watch = after,
+                    Err(error) => {
+                        tracing::error!(%error, "the policies' folder could not be looked at");
+                        watch = Watch::default();
+                    }
+                },
             }
         }
+    }
+
+    fn look_once(&self, watch: &mut Watch) {
+        let found = look(self.directory.as_deref());
+        let (tried, failed) = {
+            let told = self.told();
+            (told.tried.clone(), !told.attempt.problems.is_empty())
+        };
+        if let Some(why) = watch.look(found, &tried, failed) {
+            // How it ended is told where it is told to everybody.
+            let _ = self.attempt(why);
+        }
+    }
+
+    fn attempt(&self, why: Why) -> Result<Reloaded, PolicyErrors> {
+        let _alone = self
+            .attempting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let files = look(self.directory.as_deref());
+        match ruleset::load(self.directory.as_deref()) {
+            Ok(policies) => Ok(self.swap(policies, files, why)),
+            Err(errors) => {
+                self.keep(&errors, files, why);
+                Err(errors)
+            }
+        }
+    }
+
+    /// The new set serves.
+    fn swap(&self, policies: PolicySet, files: Listing, why: Why) -> Reloaded {
+        let now = Timestamp::now();
+        let before = self.policies.borrow().hash.clone();
+        let changed = before != policies.hash;
+        let mended = {
+            let mut told = self.told();
+            let mended = !told.attempt.problems.is_empty();
+            if changed {
+                told.since = now;
+            }
+            told.loaded = files.clone();
+            told.tried = files;
+            told.attempt = Attempt {
+                at: now,
+                problems: Vec::new(),
+            };
+            mended
+        };
+        let reloaded = Reloaded {
+            hash: policies.hash.to_string(),
+            changed,
+            policies: policies.policies.len(),
+            warnings: policies.warnings.iter().map(ToString::to_string).collect(),
+        };
+        self.policies.send_replace(Arc::new(policies));
+        // A file that was touched is no news.
+        if why == Why::Asked || changed || mended {
+            self.metrics.policy_reloads("ok").increment(1);
+            self.publish();
+            tracing::info!(
+                policy.set = &*reloaded.hash,
+                policy.set.before = &*before,
+                "reloaded"
+            );
+        }
+        reloaded
+    }
+
+    /// What serves goes on serving. A failure that is known already is told
+    /// again only to whoever asks.
+    fn keep(&self, errors: &PolicyErrors, files: Listing, why: Why) {
+        let problems: Vec<String> = errors.problems.iter().map(ToString::to_string).collect();
+        let news = {
+            let mut told = self.told();
+            let news = told.attempt.problems != problems;
+            told.tried = files;
+            told.attempt = Attempt {
+                at: Timestamp::now(),
+                problems,
+            };
+            news
+        };
+        self.metrics.policies_stale.set(1.0);
+        if news || why == Why::Asked {
+            self.metrics.policy_reloads("failed").increment(1);
+            tracing::error!(
+                error = %errors,
+                policy.set = &*self.policies.borrow().hash,
+                "the reload failed; the last good policies serve"
+            );
+        }
+    }
+
+    /// What is told of the policies. Reads and compiles what lies on the disk:
+    /// blocks.
+    pub(super) fn status(&self) -> (ServingSet, Attempt, Option<OnDisk>) {
+        let (since, loaded, attempt) = {
+            let told = self.told();
+            (told.since, told.loaded.clone(), told.attempt.clone())
+        };
+        let set = Arc::clone(&self.policies.borrow());
+        let directory = self.directory.as_deref();
+        let on_disk = directory.map(|directory| {
+            let now = Listing::of(directory);
+            let hash = ruleset::load(Some(directory)).ok().map(|set| set.hash);
+            let same = hash.as_deref() == Some(&*set.hash);
+            OnDisk {
+                differs: if same {
+                    Vec::new()
+                } else {
+                    loaded.differences(&now)
+                },
+                hash: hash.map(Into::into),
+            }
+        });
+        let serving = ServingSet {
+            hash: set.hash.to_string(),
+            since,
+            directory: directory.map(|directory| directory.display().to_string()),
+            policies: set
+                .policies
+                .iter()
+                .map(|policy| shown(policy, directory))
+                .collect(),
+        };
+        (serving, attempt, on_disk)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self) {
@@ -80,7 +269,29 @@ impl Serving {
             tracing::warn!("policy: {warning}");
         }
         self.metrics.policies_stale.set(0.0);
-        self.metrics.policy_set(&policies.hash).set(1.0);
+        self.metrics.policies_serve(&policies.hash);
         self.health.set_ready(Component::Policies, true, "");
+    }
+}
+
+/// The folder as it is; the shipped policies never change.
+fn look(directory: Option<&Path>) -> Listing {
+    match directory {
+        Some(directory) => Listing::of(directory),
+        None => Listing::Files(std::collections::BTreeMap::new()),
+    }
+}
+
+fn shown(policy: &Policy, directory: Option<&Path>) -> ServingPolicy {
+    let name = policy.name.as_str();
+    ServingPolicy {
+        mode_at: directory.and_then(|directory| ruleset::place_of_mode(directory, name)),
+        name: name.to_owned(),
+        mode: policy.mode,
+        owner: policy.owner.to_string(),
+        bar: policy.promote.map(|bar| Bar {
+            precision: bar.precision,
+            cases: bar.cases,
+        }),
     }
 }

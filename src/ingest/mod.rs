@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct Message {
     pub received_at: Timestamp,
     /// What it held.
     pub content: Decoded,
+    /// Its bytes as they came, where they are to be kept (`history`).
+    pub body: Option<Bytes>,
 }
 
 /// The place of a message in the stream.

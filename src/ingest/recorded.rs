@@ -1,26 +1,48 @@
-//! Recorded records, for `replay`: NDJSON of records or of envelopes, JSON
-//! arrays, and test cases that hold a record under `log`.
+//! Recorded records, for `replay` and for a backtest: what the daemon kept,
+//! what Event Hubs captured, what Log Analytics exported, what a test holds.
 //!
-//! Read as a stream: memory is bounded by one value, and a file of any length
-//! can be replayed. A line that is broken costs that line: the next record at
-//! the beginning of a line is found again.
+//! What a file is is told by its content, never by its name: gzip and zstd;
+//! Capture's Avro; CSV and JSON of Log Analytics; NDJSON and arrays of records,
+//! envelopes and test cases. However it is wrapped, a record is decoded by
+//! [`entra::decode`], so that its fields are read in one way only.
+//!
+//! Invariant: read as a stream; memory is bounded by one value
+//! ([`VALUE_BYTES_MAX`]), and a file of any length can be replayed. A value
+//! that is broken costs that value, and is reported with its line.
 
-use std::io::{self, BufRead};
+mod capture;
+mod columns;
+mod dates;
+mod export;
+mod json;
+mod packed;
+mod query;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 
-use super::pieces::Scan;
+pub use self::packed::unpacked;
+use self::packed::{Packing, Unpacked};
 use super::{Decoded, Undecodable, entra};
 
 /// The longest value that is read, in bytes: an Event Hubs message is at most
 /// 1 MiB, an export may wrap several.
 pub const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of a file is looked at to tell what it is, in bytes. The longest
+/// of it is the first line of a CSV: Log Analytics' have 1–3 KB.
+const HEAD_BYTES: usize = 64 * 1024;
+/// How much is unpacked at a time, in bytes: a block of zstd.
+const UNPACKED_BYTES: usize = 128 * 1024;
+/// How often a file may be compressed: a compressed file in a compressed one.
+const PACKINGS_MAX: usize = 2;
 
 /// What one value of the file decoded to.
 #[derive(Debug)]
 pub struct Located {
-    /// The line it begins on, from 1.
+    /// The line it begins on, from 1; in an Avro file, which has no lines, the
+    /// number of the message.
     pub line: usize,
     /// What it held.
     pub content: Decoded,
@@ -28,130 +50,102 @@ pub struct Located {
 
 /// Decodes every value of `reader`, in order.
 ///
+/// A file that was cut, also inside its compressed data, is read to where it
+/// was cut, and that is reported like a value that does not decode.
+///
 /// # Errors
-/// When reading fails, or a value is longer than [`VALUE_BYTES_MAX`].
+/// When reading fails, a value is longer than [`VALUE_BYTES_MAX`], compressed
+/// data or an Avro container are damaged, or the columns of a CSV or its dates
+/// cannot be told. The message names the line, the column, what was seen and
+/// what was expected.
 pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Located)) -> io::Result<()> {
-    let mut file = File::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let limit = VALUE_BYTES_MAX as u64 + 1;
-        let read = io::Read::take(&mut reader, limit).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            file.end(&mut each);
-            return Ok(());
-        }
-        file.line += 1;
-        if file.line == 1 {
-            let bom = line.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
-            line.drain(..bom);
-        }
-        file.take(&line, &mut each);
-        if file.value.len() > VALUE_BYTES_MAX || read as u64 == limit {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "line {}: a value longer than {} MiB; expected one record or envelope a line",
-                    file.begins,
-                    VALUE_BYTES_MAX >> 20
-                ),
-            ));
-        }
-    }
+    read_shape(&mut reader, PACKINGS_MAX, &mut each)
 }
 
-/// A file on its way through.
-#[derive(Default)]
-struct File {
-    line: usize,
-    /// Whether a `[` of the top level is open.
-    in_array: bool,
-    /// The value so far, where it is longer than a line.
-    value: Vec<u8>,
-    begins: usize,
-    scan: Scan,
-}
+type Each<'a> = dyn FnMut(Located) + 'a;
 
-impl File {
-    fn take(&mut self, line: &[u8], each: &mut impl FnMut(Located)) {
-        // In NDJSON every record begins a line; one that does where the value
-        // before it expects none means that that one was cut.
-        if !self.value.is_empty()
-            && !self.in_array
-            && line.first() == Some(&b'{')
-            && !self.expects_a_value()
-        {
-            self.end(each);
-        }
-        let mut rest = line;
-        while !rest.is_empty() {
-            if self.value.is_empty() {
-                rest = self.between(rest);
-                let Some(&first) = rest.first() else { return };
-                self.begins = self.line;
-                self.scan = Scan::default();
-                if !matches!(first, b'{' | b'"') {
-                    // No record begins so: the rest of the line is one piece.
-                    self.value.extend_from_slice(rest);
-                    self.end(each);
-                    return;
-                }
-            }
-            let Some(length) = self.scan.feed(rest) else {
-                self.value.extend_from_slice(rest);
-                return;
+fn read_shape(
+    reader: &mut dyn BufRead,
+    packings_left: usize,
+    each: &mut Each<'_>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    io::Read::take(&mut *reader, HEAD_BYTES as u64).read_to_end(&mut head)?;
+    let shape = Shape::of(&head)?;
+    let mut whole = Cursor::new(head).chain(reader);
+    match shape {
+        Shape::Packed(packing) => {
+            let Some(left) = packings_left.checked_sub(1) else {
+                return Err(invalid(format!(
+                    "compressed more than {PACKINGS_MAX} times"
+                )));
             };
-            let (value, after) = rest.split_at(length);
-            self.value.extend_from_slice(value);
-            rest = after;
-            self.end(each);
-        }
-    }
-
-    /// Whether an object may begin here, inside the value so far: an envelope
-    /// may be laid out one record a line.
-    fn expects_a_value(&self) -> bool {
-        matches!(self.value.trim_ascii_end().last(), Some(b'[' | b',' | b':'))
-    }
-
-    /// Skips what may stand between two values.
-    fn between<'a>(&mut self, mut rest: &'a [u8]) -> &'a [u8] {
-        while let Some((&byte, after)) = rest.split_first() {
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
-                b'[' if !self.in_array => self.in_array = true,
-                b']' if self.in_array => self.in_array = false,
-                _ => return rest,
+            let mut unpacked = Unpacked::new(packing, &mut whole)?;
+            let mut last = 0;
+            read_shape(
+                &mut BufReader::with_capacity(UNPACKED_BYTES, &mut unpacked),
+                left,
+                &mut |located| {
+                    last = located.line;
+                    each(located);
+                },
+            )?;
+            if unpacked.was_cut() {
+                let reason = "the compressed data have no end: the file was cut here, or is \
+                              still being written";
+                each(broken(last.max(1), Vec::new(), reason.to_owned()));
             }
-            rest = after;
+            Ok(())
         }
-        rest
-    }
-
-    /// The value is over, whole or not.
-    fn end(&mut self, each: &mut impl FnMut(Located)) {
-        let value = std::mem::take(&mut self.value);
-        let value = value.trim_ascii();
-        if !value.is_empty() {
-            each(Located {
-                line: self.begins,
-                content: decode(value),
-            });
-        }
+        Shape::Capture => capture::read(&mut whole, each),
+        Shape::Query => query::read(&mut whole, each),
+        Shape::Csv { delimiter } => export::read(&mut whole, delimiter, each),
+        Shape::Json => json::read(&mut whole, each),
     }
 }
 
-/// A test case of a rule set: `{"rule":…,"log":{record}}`.
-#[derive(Deserialize)]
-struct Wrapped<'a> {
-    #[serde(borrow)]
-    log: &'a RawValue,
+/// What a file is.
+#[derive(Debug, PartialEq, Eq)]
+enum Shape {
+    Packed(Packing),
+    /// An Avro object container, as Event Hubs Capture writes it.
+    Capture,
+    /// `{"tables":[…]}`, as Azure Monitor answers a query.
+    Query,
+    Csv {
+        delimiter: u8,
+    },
+    /// One JSON value after the other, or an array of them.
+    Json,
 }
 
+impl Shape {
+    fn of(head: &[u8]) -> io::Result<Self> {
+        if let Some(packing) = Packing::of(head) {
+            return Ok(Self::Packed(packing));
+        }
+        if head.starts_with(capture::MAGIC) {
+            return Ok(Self::Capture);
+        }
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            return Err(invalid("saw UTF-16, expected UTF-8".to_owned()));
+        }
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+        let text = text.trim_ascii_start();
+        Ok(match text.first() {
+            Some(b'{') if query::begins(text) => Self::Query,
+            Some(b'{' | b'[') => Self::Json,
+            _ => match export::delimiter(text) {
+                Some(delimiter) => Self::Csv { delimiter },
+                // Whatever it is, its lines will be reported.
+                None => Self::Json,
+            },
+        })
+    }
+}
+
+/// Decodes one record, envelope or array.
 fn decode(value: &[u8]) -> Decoded {
-    if let Ok(wrapped) = serde_json::from_slice::<Wrapped<'_>>(value) {
-        return entra::decode(wrapped.log.get().as_bytes());
-    }
     let mut decoded = entra::decode(value);
     // A value of a file has no index within a message of its own.
     if let [
@@ -172,100 +166,21 @@ fn decode(value: &[u8]) -> Decoded {
     decoded
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECORD: &str = r#"{"category":"SignInLogs","time":"2026-11-24T08:00:00Z","properties":{"id":"r","userId":"u","status":{"errorCode":0}}}"#;
-
-    /// (line, events, passed over, reasons) of each value.
-    fn outcome(text: &str) -> Vec<(usize, usize, usize, Vec<String>)> {
-        let mut found = Vec::new();
-        read(text.as_bytes(), |located| {
-            let content = located.content;
-            let reasons = content.quarantined.into_iter().map(|q| q.reason).collect();
-            found.push((
-                located.line,
-                content.events.len(),
-                content.passed_over.len(),
-                reasons,
-            ));
-        })
-        .unwrap();
-        found
+/// A value that could not be read.
+fn broken(line: usize, bytes: Vec<u8>, reason: String) -> Located {
+    Located {
+        line,
+        content: Decoded {
+            quarantined: vec![Undecodable {
+                bytes,
+                index: None,
+                reason,
+            }],
+            ..Decoded::default()
+        },
     }
+}
 
-    fn counts(text: &str) -> Vec<(usize, usize)> {
-        outcome(text)
-            .into_iter()
-            .map(|(line, events, ..)| (line, events))
-            .collect()
-    }
-
-    #[test]
-    fn every_shape_of_file_is_read() {
-        let envelope = format!(r#"{{"records":[{RECORD},{RECORD}]}}"#);
-        let pretty = serde_json::to_string_pretty(
-            &serde_json::from_str::<serde_json::Value>(&format!("[{RECORD},{RECORD}]")).unwrap(),
-        )
-        .unwrap();
-        let wrapped = format!(r#"{{"rule":"x","expected":true,"log":{RECORD}}}"#);
-        let table = [
-            (format!("{RECORD}\n{RECORD}\n"), vec![(1, 1), (2, 1)]),
-            (
-                format!("\u{feff}{RECORD}\r\n\r\n{RECORD}"),
-                vec![(1, 1), (3, 1)],
-            ),
-            (envelope.clone(), vec![(1, 2)]),
-            (format!("{envelope}\n{envelope}\n"), vec![(1, 2), (2, 2)]),
-            (format!("[{RECORD},{RECORD}]"), vec![(1, 1), (1, 1)]),
-            (pretty, vec![(2, 1), (13, 1)]),
-            (wrapped, vec![(1, 1)]),
-            (
-                format!("{{\"records\":[\n{RECORD},\n{RECORD}\n]}}\n{RECORD}\n"),
-                vec![(1, 2), (5, 1)],
-            ),
-            (String::new(), vec![]),
-            ("[]\n".to_owned(), vec![]),
-        ];
-        for (text, expected) in table {
-            assert_eq!(counts(&text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_broken_line_costs_that_line() {
-        let text = format!(
-            "{RECORD}\n{{\"category\":\"SignInLogs\",\"prop\n{RECORD}\nhello world\n{RECORD}\n"
-        );
-        let found = outcome(&text);
-        let lines: Vec<(usize, usize)> = found.iter().map(|f| (f.0, f.1)).collect();
-        assert_eq!(lines, [(1, 1), (2, 0), (3, 1), (4, 0), (5, 1)]);
-        assert_eq!(found[1].3, ["the message ends before its JSON does"]);
-        assert_eq!(found[3].3, ["expected a JSON object or array"]);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_record_is_named_without_an_index() {
-        let text = r#"{"category":"SignInLogs","properties":{"id":"r","userId":"u","createdDateTime":"soon"}}"#;
-        assert_eq!(
-            outcome(text)[0].3,
-            [
-                r#"properties.createdDateTime: saw "soon", expected a time such as 2026-11-24T08:00:00Z"#
-            ]
-        );
-    }
-
-    #[test]
-    fn a_value_beyond_the_bound_is_an_error_that_names_its_line() {
-        let text = format!(
-            "{RECORD}\n{{\"a\":\"{}\"}}\n",
-            "x".repeat(VALUE_BYTES_MAX + 10)
-        );
-        let error = read(text.as_bytes(), |_| {}).unwrap_err().to_string();
-        assert!(
-            error.starts_with("line 2: a value longer than 16 MiB"),
-            "{error}"
-        );
-    }
+fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::containment::{Containment, Stage};
 use super::{
-    ActionId, ActionKind, ActionState, Admission, CaseId, Decision, Effect, Signal, UserRef,
+    ActionId, ActionKind, ActionState, Admission, CaseId, Decision, Effect, Finding, Signal,
+    UserRef,
 };
 
 /// Where a case stands, derived from its actions and never stored.
@@ -123,6 +124,9 @@ pub struct CaseView {
     /// Its signals by event time; empty in a list.
     #[serde(default)]
     pub signals: Vec<SignalView>,
+    /// What it turned out to be, oldest first; empty in a list.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// An action of a case.

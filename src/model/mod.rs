@@ -10,6 +10,7 @@ mod client;
 mod containment;
 mod decision;
 mod event;
+mod finding;
 mod habits;
 mod ids;
 mod memory;
@@ -31,6 +32,7 @@ pub use event::{
     Prefix, Protocol, Requirement, RiskDetection, RiskLevel, RiskState, RiskType, RiskyUser,
     SignIn, Target, TokenProtection, TransferMethod, UserRef,
 };
+pub use finding::{Finding, Truth};
 pub use habits::{Days, Habit, Habits, LATENESS_SECONDS, day_of};
 pub use ids::{ActionId, CaseId, DecisionId, PolicyName, RecordId, SessionId, UserId};
 pub use memory::{

@@ -1,6 +1,7 @@
 //! Signals: named observations with their evidence.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,11 +72,11 @@ impl fmt::Display for Family {
 /// The name of a signal, e.g. `impossible_travel` or `risk.anomalousToken`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SignalName(Box<str>);
+pub struct SignalName(Arc<str>);
 
 impl SignalName {
     /// Wraps a name as it is.
-    pub fn new(name: impl Into<Box<str>>) -> Self {
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
 

@@ -1,10 +1,12 @@
 //! The guard as the pipeline asks it: by its own clock, and by users.
 
 mod hostile;
+mod shadow;
 
 use jiff::SignedDuration;
 
 use super::*;
+use crate::history::Keeper;
 use crate::ingest::{Category, Decoded};
 use crate::model::{
     ActionKind, ActionState, Event, Network, RecordId, RiskDetection, RiskLevel, RiskState,
@@ -33,12 +35,21 @@ fn pipeline(
     };
     let sources = vec![source("p.yaml", RULES), source("guard.yaml", guard)];
     let policies = PolicySet::compile(sources, &known_signals()).unwrap();
+    serving(store, watch::Sender::new(Arc::new(policies)).subscribe())
+}
+
+/// A pipeline that judges by what serves.
+fn serving(
+    store: &Store,
+    policies: watch::Receiver<Arc<PolicySet>>,
+) -> (Pipeline, mpsc::Sender<Message>, mpsc::Sender<Request>) {
     let (out, inbox) = mpsc::channel(64);
     let (ask, requests) = mpsc::channel(1);
     let pipeline = Pipeline {
         store: store.clone(),
-        policies: watch::Sender::new(Arc::new(policies)).subscribe(),
+        policies,
         intel: watch::Sender::new(Arc::new(Intel::default())).subscribe(),
+        history: Keeper::off(),
         inbox,
         requests,
         wake: Arc::new(Notify::new()),
@@ -97,6 +108,7 @@ fn risk(user: &str, risk_type: &str, at: Timestamp) -> Message {
             events: vec![(Category("UserRiskEvents"), event)],
             ..Decoded::default()
         },
+        body: None,
     }
 }
 

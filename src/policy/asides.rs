@@ -8,7 +8,6 @@
 //! for acting; an exception that cannot be decided excepts nothing.
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 
 use super::condition::{Subject, Undecided};
 use super::{CustomSignal, Exception, Policy, PolicySet};
@@ -49,10 +48,11 @@ pub fn reservations(set: &PolicySet, subject: &Subject<'_>, signal: &Signal) -> 
         signal: Some((signal.name.as_str(), signal.family)),
         ..*subject
     };
-    set.policies
+    set.weighers
+        .of_signal(&signal.name)
         .iter()
+        .map(|(index, _)| &set.policies[*index])
         .filter(|policy| policy.when.is_some() || !policy.exceptions.is_empty())
-        .filter(|policy| policy.weights.contains_key(&signal.name))
         .filter_map(|policy| {
             let ground = if at_hand {
                 ground(policy, &subject)?
@@ -88,6 +88,6 @@ impl Exception {
     /// Whether it counts for an event of that time: until the end of its last
     /// day, in UTC.
     pub fn serves_at(&self, at: Timestamp) -> bool {
-        Offset::UTC.to_datetime(at).date() <= self.until
+        at < self.ends
     }
 }

@@ -28,6 +28,7 @@ use self::rungs::PlacedRung;
 use super::fields::{Entry, Fields, entries};
 use super::lists::{self, List};
 use super::problem::{Place, PolicyErrors, Problem, Sink};
+use super::score::Weighers;
 use super::yaml::{self, Node, Value};
 use super::{CustomSignal, Guard, KnownSignal, Policy, PolicySet, Source, tuning};
 use crate::model::{Parameters, limits};
@@ -67,6 +68,7 @@ impl PolicySet {
             });
         }
         Ok(Self {
+            weighers: Weighers::of(&policies),
             policies,
             guard: compiler.guard.unwrap_or_default(),
             parameters: compiler.parameters.unwrap_or_default(),

@@ -17,20 +17,20 @@ mod asides;
 mod compile;
 mod expiry;
 mod explain;
-mod fields;
+pub(crate) mod fields;
 mod lists;
-mod problem;
+pub(crate) mod problem;
 mod rules;
 mod schema;
 mod scope;
 mod shipped;
 mod tuning;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
@@ -45,7 +45,7 @@ pub use problem::{Place, PolicyErrors, Problem, Rule};
 pub use rules::{Level, RULES, RuleSpec};
 pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};
-pub use score::evaluate;
+pub use score::{evaluate, verdicts};
 pub use shipped::shipped;
 pub use tuning::written;
 
@@ -83,6 +83,8 @@ pub struct PolicySet {
     pub hash: Box<str>,
     /// What compiles but may not be meant.
     pub warnings: Vec<Problem>,
+    /// Follows from the policies' weights.
+    weighers: score::Weighers,
 }
 
 /// A signal that an author defines: a condition on one event.
@@ -113,6 +115,8 @@ pub struct Exception {
     pub reason: Box<str>,
     /// The last day on which it counts, in UTC, by the event's time.
     pub until: Date,
+    /// The end of that day.
+    ends: Timestamp,
     /// Where it stands, for messages.
     at: Problem,
 }

@@ -6,15 +6,75 @@
 //! one signal more never lowers the score.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Policy, Rung};
+use super::{Policy, PolicySet, Rung, Weight};
 use crate::model::{
     Effect, Family, FamilyScore, Intent, Mode, PolicyVerdict, ReservationGround, RungVerdict,
     SetAside, Signal, SignalName, UserRef,
 };
+
+/// Who weighs which signal: so that a policy that weighs none of what fired
+/// costs next to nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Weighers(HashMap<SignalName, Vec<(usize, Weight)>, ahash::RandomState>);
+
+impl Weighers {
+    pub(super) fn of(policies: &[Policy]) -> Self {
+        let mut weighers = Self::default();
+        for (index, policy) in policies.iter().enumerate() {
+            for (name, weight) in &policy.weights {
+                let of_signal = weighers.0.entry(name.clone()).or_default();
+                of_signal.push((index, *weight));
+            }
+        }
+        weighers
+    }
+
+    /// The policies that weigh a signal, by index, and what it weighs.
+    pub(super) fn of_signal(&self, name: &SignalName) -> &[(usize, Weight)] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl PartialEq for Weighers {
+    /// They follow from the policies.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// What every policy of a set says, in the set's order: see [`evaluate`].
+pub fn verdicts(
+    set: &PolicySet,
+    user: &UserRef,
+    signals: &[Signal],
+    ends: &[Timestamp],
+) -> Vec<PolicyVerdict> {
+    let mut weighed: Vec<(usize, Weighed<'_>)> = signals
+        .iter()
+        .flat_map(|signal| {
+            let weighers = set.weighers.of_signal(&signal.name).iter();
+            weighers.map(move |(index, weight)| {
+                (*index, Weighed::new(&set.policies[*index], signal, *weight))
+            })
+        })
+        .collect();
+    // Of one policy together; the order of the signals does not matter.
+    weighed.sort_by_key(|(index, _)| *index);
+    let mut rest = weighed.as_slice();
+    let policies = set.policies.iter().enumerate();
+    policies
+        .map(|(index, policy)| {
+            let own = rest.iter().take_while(|(of, _)| *of == index).count();
+            let (own, others) = rest.split_at(own);
+            rest = others;
+            verdict(policy, user, own.iter().map(|(_, weighed)| weighed), ends)
+        })
+        .collect()
+}
 
 /// Scores the signals of one user in every candidate window, which ends at
 /// one of `ends` and reaches back for the policy's window, its start not
@@ -29,16 +89,29 @@ pub fn evaluate(
     signals: &[Signal],
     ends: &[Timestamp],
 ) -> PolicyVerdict {
+    let weighed: Vec<Weighed<'_>> = signals
+        .iter()
+        .filter_map(|signal| {
+            let weight = policy.weights.get(&signal.name)?;
+            Some(Weighed::new(policy, signal, *weight))
+        })
+        .collect();
+    verdict(policy, user, weighed.iter(), ends)
+}
+
+fn verdict<'a>(
+    policy: &Policy,
+    user: &UserRef,
+    weighed: impl ExactSizeIterator<Item = &'a Weighed<'a>> + Clone,
+    ends: &[Timestamp],
+) -> PolicyVerdict {
     let out_of_scope = !policy.scope.takes_in(user);
-    let weighed: Vec<Weighed<'_>> = if out_of_scope {
-        Vec::new()
-    } else {
-        signals.iter().filter_map(|s| weigh(policy, s)).collect()
-    };
-    let best = if weighed.is_empty() {
+    let best = if out_of_scope || weighed.len() == 0 {
         nothing_in(policy, ends)
     } else {
-        let windows = ends.iter().map(|end| score_window(policy, &weighed, *end));
+        let windows = ends
+            .iter()
+            .map(|end| score_window(policy, weighed.clone(), *end));
         windows.max_by_key(|window| {
             let rung = window.rung.map(Reverse);
             (rung, window.score, Reverse(window.end))
@@ -87,22 +160,21 @@ struct Weighed<'a> {
     reservation: Option<&'a ReservationGround>,
 }
 
-impl Weighed<'_> {
+impl<'a> Weighed<'a> {
+    fn new(policy: &Policy, signal: &'a Signal, weight: Weight) -> Self {
+        Self {
+            at: signal.at,
+            name: &signal.name,
+            family: weight.family,
+            weight: weight.weight,
+            reservation: signal.reservation(&policy.name),
+        }
+    }
+
     /// Whether it counts at all.
     fn counts(&self) -> bool {
         matches!(self.reservation, None | Some(ReservationGround::Undecided))
     }
-}
-
-fn weigh<'a>(policy: &Policy, signal: &'a Signal) -> Option<Weighed<'a>> {
-    let weight = policy.weights.get(&signal.name)?;
-    Some(Weighed {
-        at: signal.at,
-        name: &signal.name,
-        family: weight.family,
-        weight: weight.weight,
-        reservation: signal.reservation(&policy.name),
-    })
 }
 
 /// What one window comes to.
@@ -123,9 +195,13 @@ fn start_of(policy: &Policy, end: Timestamp) -> Timestamp {
     end.saturating_sub(policy.window).unwrap_or(Timestamp::MIN)
 }
 
-fn score_window(policy: &Policy, weighed: &[Weighed<'_>], end: Timestamp) -> Window {
+fn score_window<'a>(
+    policy: &Policy,
+    weighed: impl Iterator<Item = &'a Weighed<'a>> + Clone,
+    end: Timestamp,
+) -> Window {
     let start = start_of(policy, end);
-    let inside = || weighed.iter().filter(|w| w.at > start && w.at <= end);
+    let inside = || weighed.clone().filter(|w| w.at > start && w.at <= end);
     let families = strongest(inside().filter(|w| w.counts()));
     let (score, rung) = highest_rung(policy, &families);
     let doubtful = inside().any(|w| w.reservation.is_some());
@@ -182,19 +258,22 @@ fn reaches(rung: &Rung, score: u8, families: usize) -> bool {
 /// The strongest signal of each family, strongest first. Among equals the
 /// first by name, so that the order of arrival does not show.
 fn strongest<'a>(signals: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<FamilyScore> {
-    let mut best: BTreeMap<Family, (u8, Reverse<&SignalName>)> = BTreeMap::new();
+    let mut best = [const { None }; Family::ALL.len()];
     for signal in signals {
         let candidate = (signal.weight, Reverse(signal.name));
-        best.entry(signal.family)
-            .and_modify(|known| *known = (*known).max(candidate))
-            .or_insert(candidate);
+        let known: &mut Option<(u8, Reverse<&SignalName>)> = &mut best[signal.family as usize];
+        *known = (*known).max(Some(candidate));
     }
-    let mut families: Vec<FamilyScore> = best
+    let mut families: Vec<FamilyScore> = Family::ALL
         .into_iter()
-        .map(|(family, (weight, Reverse(name)))| FamilyScore {
-            family,
-            signal: name.clone(),
-            weight,
+        .zip(best)
+        .filter_map(|(family, strongest)| {
+            let (weight, Reverse(name)) = strongest?;
+            Some(FamilyScore {
+                family,
+                signal: name.clone(),
+                weight,
+            })
         })
         .collect();
     families.sort_by_key(|f| (Reverse(f.weight), f.family));

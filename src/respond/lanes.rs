@@ -164,7 +164,7 @@ impl State {
 
 /// GCRA that can also be asked without being charged.
 #[derive(Debug)]
-struct Gate<C: Clock> {
+pub(super) struct Gate<C: Clock> {
     limiter: RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>,
     clock: C,
     period: Duration,
@@ -174,7 +174,7 @@ struct Gate<C: Clock> {
 
 impl<C: Clock + Clone> Gate<C> {
     #[expect(clippy::expect_used, reason = "the periods are constants above zero")]
-    fn new(period: Duration, burst: NonZeroU32, clock: C) -> Self {
+    pub(super) fn new(period: Duration, burst: NonZeroU32, clock: C) -> Self {
         let quota = Quota::with_period(period)
             .expect("a lane's period is above zero")
             .allow_burst(burst);
@@ -187,19 +187,19 @@ impl<C: Clock + Clone> Gate<C> {
     }
 
     /// How long until a cell is free.
-    fn wait(&self) -> Duration {
+    pub(super) fn wait(&self) -> Duration {
         self.free_at.map_or(Duration::ZERO, |at| {
             at.duration_since(self.clock.now()).into()
         })
     }
 
     /// Lets a whole period pass before the next cell.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.free_at = Some(self.clock.now() + self.period.into());
     }
 
     /// Takes a cell, or says how long until one is free.
-    fn take(&mut self) -> Result<(), Duration> {
+    pub(super) fn take(&mut self) -> Result<(), Duration> {
         let now = self.clock.now();
         let wait = self.wait();
         if !wait.is_zero() {

@@ -10,6 +10,7 @@
 //! ends loudly.
 
 pub mod credential;
+pub mod forecast;
 pub mod graph;
 pub mod lanes;
 pub mod lifecycle;

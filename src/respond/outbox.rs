@@ -42,7 +42,7 @@ const IN_FLIGHT_MAX: usize = 16;
 
 /// Users confirmed in one request. Undocumented for `confirmCompromised`; its
 /// sibling `dismiss` states 60 per call.
-const BATCH_MAX: usize = 60;
+pub(super) const BATCH_MAX: usize = 60;
 
 /// How long until the outbox is looked at without a wake-up.
 const POLL: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{JudgeError, Judgement, StoreError, containment, schema};
+use super::{JudgeError, Judgement, StoreError, containment, findings, schema};
 use crate::model::{
     ActionId, ActionKind, ActionState, ActionView, CaseId, CaseStatus, CaseView, Containment,
     Decision, DecisionView, Signal, SignalView, Stage,
@@ -180,6 +180,7 @@ pub(super) fn view(connection: &Connection, id: &CaseId) -> Result<CaseView, Sto
     add_actions(connection, &mut case)?;
     case.decisions = decisions(connection, id)?;
     case.signals = signals(connection, id)?;
+    case.findings = findings::of(connection, id)?;
     Ok(case)
 }
 
@@ -196,6 +197,7 @@ fn head(row: &Row<'_>) -> rusqlite::Result<CaseView> {
         actions: Vec::new(),
         decisions: Vec::new(),
         signals: Vec::new(),
+        findings: Vec::new(),
     })
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sqlite::begin;
 use super::{
-    Commit, Committed, Decided, Position, StoreError, cases, containment, memory, outbox,
+    Commit, Committed, Decided, Position, StoreError, cases, containment, findings, memory, outbox,
     quarantine, schema, surroundings,
 };
 use crate::model::Decision;
@@ -55,6 +55,9 @@ pub(super) fn apply(
     }
     for withdrawn in &commit.withdrawn {
         committed.withdrawn += outbox::withdraw(transaction, withdrawn, now)?;
+    }
+    for (case, truth) in &commit.findings {
+        findings::said_in_entra(transaction, case, *truth, now)?;
     }
     quarantine::release(transaction, &commit.released)?;
     for record in &commit.quarantine {
@@ -122,6 +125,7 @@ fn decide(
     }
     cases::open(transaction, decision, now)?;
     record(transaction, decided, now)?;
+    findings::called_for(transaction, decision, now)?;
     for signal in &decision.signals {
         let filed = cases::file(transaction, &decision.case, signal, now)?;
         committed.signals_dropped += u32::from(!filed);

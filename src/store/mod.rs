@@ -16,6 +16,7 @@ mod cases;
 mod commit;
 mod containment;
 mod error;
+mod findings;
 mod judgement;
 mod memory;
 mod outbox;
@@ -28,12 +29,13 @@ mod surroundings;
 mod tests;
 
 pub use self::error::{JudgeError, StoreError};
+pub use self::findings::{Judged, Tally, TrackRecord};
 
 use self::sqlite::Database;
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Proof, Signal,
-    Surroundings, Thing, UserId, UserMemory, UserRef,
+    ActionId, ActionKind, ActionState, CaseId, CaseView, Decision, Entry, Finding, Proof, Signal,
+    Surroundings, Thing, Truth, UserId, UserMemory, UserRef,
 };
 
 /// How far a partition has been read and committed.
@@ -119,6 +121,8 @@ pub struct Commit {
     /// Cases whose questions are taken back. What is queued, on its way or
     /// done stays.
     pub withdrawn: Vec<Withdrawn>,
+    /// What administrators said of cases in Entra, the later word last.
+    pub findings: Vec<(CaseId, Truth)>,
     /// Records to keep.
     pub quarantine: Vec<Quarantined>,
     /// Quarantined rows that were decoded after all and go.
@@ -447,6 +451,29 @@ impl Store {
         let (prefix, by) = (prefix.to_owned(), by.to_owned());
         self.database
             .write(move |db| judgement::judge(db, &prefix, judgement, &by, now))
+            .await
+    }
+
+    /// Takes down what a human found a case to be, whatever its status. One
+    /// word a person: a later one replaces it. No action moves by it.
+    ///
+    /// # Errors
+    /// `NoSuchCase`, `Ambiguous`, or `Store` when the store cannot be written.
+    pub async fn find(&self, prefix: &str, finding: Finding) -> Result<CaseView, JudgeError> {
+        let prefix = prefix.to_owned();
+        self.database
+            .write(move |db| findings::judge(db, &prefix, &finding))
+            .await
+    }
+
+    /// What policies called for since then, and what became known of it; of
+    /// the newest 100,000 pairs of policy and case.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn track_record(&self, since: Timestamp) -> Result<TrackRecord, StoreError> {
+        self.database
+            .read(move |db| findings::track_record(db, since))
             .await
     }
 

@@ -22,6 +22,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0002_containment.sql")).foreign_key_check(),
     M::up(include_str!("../../migrations/0003_surroundings.sql")),
     M::up(include_str!("../../migrations/0004_workloads.sql")),
+    M::up(include_str!("../../migrations/0005_verdicts.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -6,7 +6,9 @@
 //! - `fresh`: lists that change while the daemon runs
 //! - `faults`: a broken network, a broken Graph, a broken policy
 //! - `process`: a real process, its systemd, its operator, its shell
+//! - `reload`: policies whose files change while the daemon runs
 //! - `workload`: a service principal at risk, which a human is asked about
+//! - `history`: what was received is kept
 //! - `kill`: a real process, killed at any point of the path
 
 #![expect(
@@ -20,7 +22,9 @@ mod contain;
 mod disorder;
 mod faults;
 mod fresh;
+mod history;
 mod kill;
 mod process;
+mod reload;
 mod support;
 mod workload;

@@ -299,7 +299,7 @@ async fn what_is_wrong_is_said_in_one_line_that_names_it() {
         told += &format!("{what}: {}\n", said.replace(port, "PORT"));
     }
     insta::assert_snapshot!(told, @r#"
-    an unknown section: evictd: DIR/evictd.toml: unknown field `intelligence`, expected one of `tenant`, `state`, `policies`, `event_hubs`, `credential`, `graph`, `intel`, `http`, `control`, `log`
+    an unknown section: evictd: DIR/evictd.toml: unknown field `intelligence`, expected one of `tenant`, `state`, `policies`, `event_hubs`, `credential`, `graph`, `intel`, `history`, `http`, `control`, `log`
     no secret: evictd: cannot start: credential client_secret: secret or secret_file is missing
     half a namespace: evictd: DIR/evictd.toml: "contoso" is not fully qualified; did you mean "contoso.servicebus.windows.net"? for key `event_hubs.namespace`
     no hub: evictd: DIR/evictd.toml: name at least one event hub for key `event_hubs.hubs`
@@ -321,6 +321,48 @@ async fn a_broken_policy_stops_the_start_and_its_place_is_shown() {
         |       ^^^^^^^^
         = did you mean `enforce`?
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_does_not_compile_exits_1_with_every_problem_and_so_does_the_status() {
+    let process = Process::new(Some(&[("fine.yaml", FINE)])).await;
+    let mut daemon = process.up().await;
+    let asked = async |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evictd"));
+        command.args(args).arg("--socket").arg(process.lab.socket());
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().await.unwrap();
+        let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+        (status.code(), said)
+    };
+    let (code, said) = asked(&["reload"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("nothing changed in it"), "{said}");
+    let (code, said) = asked(&["policy", "status"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("On disk: the same set"), "{said}");
+
+    let broken = FINE.replace("enforce", "enforced");
+    write_policies(
+        process.directory.path(),
+        &[("fine.yaml", &broken), ("other.yaml", "policy: other\n")],
+    );
+    for args in [&["reload"] as &[&str], &["policy", "status"]] {
+        let (code, said) = asked(args).await;
+        assert_eq!(code, Some(1), "{said}");
+        for problem in ["fine.yaml:2:7: ", "^^^^^^^^", "other.yaml:"] {
+            assert!(said.contains(problem), "{args:?}: {said}");
+        }
+    }
+    let (_, said) = asked(&["status"]).await;
+    assert!(said.contains("POLICIES STALE"), "{said}");
+    let (code, said) = asked(&["policy", "report", "--since", "7d"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("fine  enforce"), "{said}");
+    support::terminate(&mut daemon, || process.log()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// 30 s; what holds is seen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a state is asked for that has no notification.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// A lab with a daemon of this process.
 pub(crate) struct House {

@@ -8,9 +8,11 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-use crate::cli::output::{self, escape};
-use crate::console::control::{Partition, Status};
-use crate::model::{ActionState, ActionView, Admission, CaseView, Containment, Stage, UserRef};
+use crate::cli::output::{self, age, clock, escape};
+use crate::console::control::{Kept, Partition, Reloaded, Status};
+use crate::model::{
+    ActionState, ActionView, Admission, CaseView, Containment, Stage, Truth, UserRef,
+};
 use crate::policy;
 use crate::store::Judgement;
 
@@ -127,16 +129,6 @@ fn name(user: &UserRef) -> &str {
     }
 }
 
-/// `14 s`, `38 min`, `5 h`, `3 d`.
-fn age(since: Timestamp, now: Timestamp) -> String {
-    match now.duration_since(since).as_secs().max(0) {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
-}
-
 pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Result<()> {
     writeln!(
         out,
@@ -191,6 +183,7 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
             action_line(out, action, round, now)?;
         }
     }
+    findings(out, case)?;
     if waiting(case).next().is_some() {
         writeln!(
             out,
@@ -199,6 +192,62 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::
         )?;
     }
     Ok(())
+}
+
+/// What the case turned out to be; nothing where nobody said.
+fn findings(out: &mut dyn Write, case: &CaseView) -> io::Result<()> {
+    if case.findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nFindings")?;
+    for finding in &case.findings {
+        let by = match &finding.by {
+            Some(by) => format!("by {by}"),
+            None => "in Entra".to_owned(),
+        };
+        let note = finding.note.as_ref();
+        let note = note.map_or_else(String::new, |note| format!(": {note}"));
+        writeln!(
+            out,
+            "  {}  {:<6} {}{}",
+            clock(finding.at),
+            finding.truth,
+            escape(&by),
+            escape(&note)
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn found(out: &mut dyn Write, case: &CaseView, truth: Truth) -> io::Result<()> {
+    writeln!(
+        out,
+        "Noted: case {} of {} was {}. Nothing is done or undone by it.",
+        case.id.short(),
+        escape(&who(&case.user)),
+        match truth {
+            Truth::Theft => "a theft",
+            Truth::Benign => "no theft",
+        }
+    )
+}
+
+pub(super) fn reloaded(out: &mut dyn Write, reloaded: &Reloaded) -> io::Result<()> {
+    for warning in &reloaded.warnings {
+        for line in format!("warning: {warning}").lines() {
+            writeln!(out, "{}", escape(line))?;
+        }
+        writeln!(out)?;
+    }
+    let Reloaded { hash, policies, .. } = reloaded;
+    match reloaded.changed {
+        true => writeln!(out, "Set {hash} serves now: {policies} policies.")?,
+        false => writeln!(out, "Set {hash} goes on serving: nothing changed in it.")?,
+    }
+    writeln!(
+        out,
+        "The lists are being refreshed; `evictd intel show` says how old each is."
+    )
 }
 
 fn decisions(out: &mut dyn Write, case: &CaseView) -> io::Result<()> {
@@ -296,10 +345,6 @@ fn action_line(
     writeln!(out, "{}", line.trim_end())
 }
 
-fn clock(at: Timestamp) -> String {
-    at.strftime("%F %T Z").to_string()
-}
-
 pub(super) fn judged(out: &mut dyn Write, case: &CaseView, judgement: Judgement) -> io::Result<()> {
     let name = escape(&who(&case.user)).into_owned();
     let id = case.id.short();
@@ -331,6 +376,12 @@ pub(super) fn status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io
         about.policy_set,
         about.http
     )?;
+    if about.policies_stale {
+        writeln!(
+            out,
+            "POLICIES STALE: the files do not compile, the last good set serves; see `evictd policy status`"
+        )?;
+    }
     if status.ready {
         writeln!(out, "ready")?;
     }
@@ -356,10 +407,27 @@ pub(super) fn status(out: &mut dyn Write, status: &Status, now: Timestamp) -> io
         true => writeln!(out, "outbox: empty")?,
         false => writeln!(out, "outbox: {}", outbox.join(", "))?,
     }
+    history(out, about.history.as_ref())?;
     match status.quarantined {
         0 => writeln!(out, "quarantine: empty"),
         1 => writeln!(out, "quarantine: 1 record; see `evictd quarantine list`"),
         n => writeln!(out, "quarantine: {n} records; see `evictd quarantine list`"),
+    }
+}
+
+/// What a backtest can read; no word of it where nothing is to be kept.
+fn history(out: &mut dyn Write, kept: Option<&Kept>) -> io::Result<()> {
+    let Some(kept) = kept else {
+        return Ok(());
+    };
+    let size = indicatif::HumanBytes(kept.bytes);
+    match kept.since {
+        Some(since) => writeln!(out, "history: {size} since {since}, for {} days", kept.days)?,
+        None => writeln!(out, "history: empty, for {} days", kept.days)?,
+    }
+    match &kept.failing {
+        Some(reason) => writeln!(out, "history: NOT KEPT at present: {}", escape(reason)),
+        None => Ok(()),
     }
 }
 

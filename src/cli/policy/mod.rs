@@ -3,8 +3,12 @@
 //! Invariant: every command compiles and evaluates by the daemon's own code;
 //! nothing here decides.
 
+pub mod backtest;
 pub mod check;
 pub mod schema;
+pub mod report;
+pub mod status;
+pub mod test;
 
 use std::process::ExitCode;
 
@@ -19,19 +23,30 @@ pub enum PolicyCommand {
     Check(check::CheckArgs),
     /// Print the JSON Schema of policy files, for editors.
     Schema(schema::SchemaArgs),
+    /// Replay history under today's and changed policies: whom does the change hit?
+    Backtest(Box<backtest::BacktestArgs>),
+    /// Show which policies serve, and whether they are those on the disk.
+    Status(status::StatusArgs),
+    /// Show how right each policy was, by the judgement of humans.
+    Report(report::ReportArgs),
+    /// Tell the stories beside the policies, and what they did not expect.
+    Test(test::TestArgs),
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// When a file cannot be read, or the daemon is asked and does not answer.
-#[expect(
-    clippy::unused_async,
-    reason = "commands that ask the daemon wait for it"
-)]
-pub async fn run(command: PolicyCommand, _client: &Client) -> anyhow::Result<ExitCode> {
+pub async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
         PolicyCommand::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
+        PolicyCommand::Backtest(args) => backtest::run(&args),
+        PolicyCommand::Status(args) => status::run(&args, client).await,
+        PolicyCommand::Report(args) => {
+            report::run(&args, client).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        PolicyCommand::Test(args) => test::run(&args),
     }
 }

@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::console::policies::{Bar, PolicyReport, ServingPolicy};
 use crate::ingest::{Source, Undecodable};
 use crate::model::{
-    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Order, PolicyName, Proof,
-    ProofOutcome, RecordId, UserId, UserRef,
+    ActionKind, Admission, CaseId, Decision, DecisionId, Effect, Mode, Order, PolicyName,
+    PolicyVerdict, Proof, ProofOutcome, RecordId, Truth, UserId, UserRef,
 };
 use crate::store::{Commit, Decided, Quarantined};
 
@@ -49,10 +50,11 @@ impl Served {
             reload: {
                 let reloads = Arc::clone(&reloads);
                 Box::new(move || match reloads.fetch_add(1, Ordering::Relaxed) {
-                    0 => Ok(()),
+                    0 => Ok(reloaded()),
                     _ => Err("fine.yaml:2:7: no such mode".to_owned()),
                 })
             },
+            policies: Box::new(told),
         };
         let path = directory.path().join("control.sock");
         let control = Control::bind(&path, None).await.unwrap();
@@ -129,7 +131,9 @@ fn about() -> About {
         since: at(0),
         http: "127.0.0.1:9464".to_owned(),
         policy_set: "0011".to_owned(),
+        policies_stale: false,
         partitions: Vec::new(),
+        history: None,
     }
 }
 
@@ -371,6 +375,7 @@ async fn status_tells_what_the_daemon_and_the_store_know() {
             "version": "1.2.3",
             "since": "2026-09-21T14:13:20Z",
             "http": "127.0.0.1:9464",
+            "policies_stale": false,
             "policy_set": "0011",
             "partitions": [],
             "ready": false,
@@ -440,7 +445,12 @@ async fn a_retry_is_handed_on_and_what_is_not_there_is_named() {
 #[tokio::test]
 async fn a_reload_that_fails_says_what_is_wrong_and_what_serves() {
     let served = Served::start().await;
-    assert_eq!(served.send("POST", "/v1/reload").await, (204, Value::Null));
+    let (status, body) = served.send("POST", "/v1/reload").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        serde_json::from_value::<Reloaded>(body).unwrap(),
+        reloaded()
+    );
     let (status, error, hint) = served.refusal("POST", "/v1/reload").await;
     assert_eq!(
         (status, error.as_str()),
@@ -448,6 +458,95 @@ async fn a_reload_that_fails_says_what_is_wrong_and_what_serves() {
     );
     assert_eq!(hint, "What served before goes on serving.");
     assert_eq!(served.reloads.load(Ordering::Relaxed), 2);
+    served.stop().await;
+}
+
+fn reloaded() -> Reloaded {
+    Reloaded {
+        hash: "0011".to_owned(),
+        changed: true,
+        policies: 1,
+        warnings: Vec::new(),
+    }
+}
+
+/// One policy in shadow serves, whose author asks for 1 % of one case.
+fn told() -> (ServingSet, Attempt, Option<OnDisk>) {
+    let serving = ServingSet {
+        hash: "0011".to_owned(),
+        since: at(0),
+        directory: None,
+        policies: vec![ServingPolicy {
+            name: "p".to_owned(),
+            mode: Mode::Shadow,
+            owner: String::new(),
+            bar: Some(Bar {
+                precision: 1,
+                cases: 1,
+            }),
+            mode_at: None,
+        }],
+    };
+    let attempt = Attempt {
+        at: at(0),
+        problems: Vec::new(),
+    };
+    (serving, attempt, None)
+}
+
+/// A decision to act by a policy `p`.
+fn called_for(user: &str) -> Decided {
+    let mut decided = decided(user, 1);
+    decided.decision.verdicts = vec![PolicyVerdict {
+        policy: PolicyName::new("p"),
+        mode: Mode::Shadow,
+        window_start: at(0),
+        window_end: at(0),
+        score: 90,
+        families: Vec::new(),
+        rung: None,
+        effect: Some(Effect::Shadow),
+        out_of_scope: false,
+        set_aside: Vec::new(),
+    }];
+    decided
+}
+
+#[tokio::test]
+async fn a_finding_is_kept_with_who_gave_it_and_measures_the_policy() {
+    let served = Served::start().await;
+    let now = Timestamp::now();
+    served.decide(vec![called_for("ana")], now).await;
+    let short = case_of("ana").short();
+    let client = crate::cli::client::Client::new(served.socket());
+    let said = |truth| Said {
+        truth,
+        note: Some("the new VPN".to_owned()),
+    };
+    let case = client.find(&short, &said(Truth::Benign)).await.unwrap();
+    let finding = &case.findings[0];
+    assert_eq!(finding.note.as_deref(), Some("the new VPN"));
+    assert!(!finding.by.as_ref().unwrap().is_empty());
+    assert!(finding.at >= now);
+    // The question stands as it was.
+    assert_eq!(case.status, CaseStatus::AwaitingApproval);
+    let stands = |report: &PolicyReport| {
+        let standing = &report.policies[0];
+        (standing.theft, standing.benign, standing.meets_bar)
+    };
+    let report = client.policy_report(at(0)).await.unwrap();
+    assert_eq!(stands(&report), (0, 1, Some(false)));
+    // They think again.
+    let case = client.find(&short, &said(Truth::Theft)).await.unwrap();
+    assert_eq!(case.findings.len(), 1);
+    let report = client.policy_report(at(0)).await.unwrap();
+    assert_eq!(stands(&report), (1, 0, Some(true)));
+    let later = client.policy_report(now + jiff::SignedDuration::from_hours(1));
+    assert_eq!(stands(&later.await.unwrap()), (0, 0, Some(false)));
+    let status = client.policies().await.unwrap();
+    assert_eq!(status.calls["p"].shadow, 1);
+    let unknown = client.find("ffffffff", &said(Truth::Theft)).await;
+    assert!(unknown.unwrap_err().to_string().contains("no case"));
     served.stop().await;
 }
 
@@ -482,7 +581,8 @@ async fn a_change_goes_on_when_whoever_asked_for_it_has_gone() {
             metrics: Arc::clone(&desk.metrics),
             about: Box::new(about),
             retry: Box::new(|id| retried(id).boxed()),
-            reload: Box::new(|| Ok(())),
+            reload: Box::new(|| Ok(reloaded())),
+            policies: Box::new(told),
         },
         pausing: Mutex::new(()),
         changes: Arc::new(Semaphore::new(1)),

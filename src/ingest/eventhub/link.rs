@@ -18,6 +18,7 @@ use azure_messaging_eventhubs::models::ReceivedEventData;
 use azure_messaging_eventhubs::{
     ConsumerClient, EventReceiver, OpenReceiverOptions, RetryOptions, StartLocation, StartPosition,
 };
+use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
@@ -185,6 +186,14 @@ impl Raw {
         self.0.enqueued_time().and_then(|t| t.try_into().ok())
     }
 
+    /// The bytes, without copying them; `None` as for [`Raw::body`].
+    pub(super) fn into_body(self) -> Option<Bytes> {
+        match self.body()? {
+            Cow::Owned(bytes) => Some(bytes.into()),
+            Cow::Borrowed(_) => Some(Bytes::from_owner(self)),
+        }
+    }
+
     /// The bytes; `None` where the body is something else than bytes or text.
     pub(super) fn body(&self) -> Option<Cow<'_, [u8]>> {
         match &self.0.raw_amqp_message().body {
@@ -196,6 +205,16 @@ impl Raw {
             AmqpMessageBody::Value(AmqpValue::String(text)) => Some(Cow::Borrowed(text.as_bytes())),
             AmqpMessageBody::Empty => Some(Cow::Borrowed(&[])),
             AmqpMessageBody::Value(_) | AmqpMessageBody::Sequence(_) => None,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Raw {
+    /// The bytes that stand in one piece.
+    fn as_ref(&self) -> &[u8] {
+        match self.body() {
+            Some(Cow::Borrowed(bytes)) => bytes,
+            Some(Cow::Owned(_)) | None => &[],
         }
     }
 }

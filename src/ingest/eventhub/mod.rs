@@ -58,6 +58,8 @@ pub struct Inlet {
     /// Makes events of a message's bytes and the time it was enqueued; it runs
     /// in the partition's task.
     pub decode: fn(&[u8], Timestamp) -> Decoded,
+    /// Whether a message with an event in it keeps its bytes.
+    pub keep_bodies: bool,
     /// Where messages go. A message without any record only marks a place: the
     /// pipeline is to store its position as it does any other.
     pub out: mpsc::Sender<Message>,

@@ -179,7 +179,7 @@ impl Reader {
                 Ok(Some(Ok(raw))) => {
                     *proven_at = Instant::now();
                     overdue = false;
-                    self.take(&raw, stop).await?;
+                    self.take(raw, stop).await?;
                 }
                 Ok(Some(Err(error))) => return Err(error.into()),
                 Ok(None) => return Err(self.lost("the messages ended").into()),
@@ -234,12 +234,26 @@ impl Reader {
     /// here and not at a later "latest".
     async fn mark(&self, sequence: i64, stop: &CancellationToken) -> Result<(), Ended> {
         let now = Timestamp::now();
-        self.send(sequence, now, now, Decoded::default(), stop)
-            .await
+        let message = Message {
+            source: self.source(sequence),
+            enqueued_at: now,
+            received_at: now,
+            content: Decoded::default(),
+            body: None,
+        };
+        self.send(message, stop).await
+    }
+
+    fn source(&self, sequence: i64) -> Source {
+        Source {
+            hub: Arc::clone(&self.hub),
+            partition: Arc::clone(&self.partition),
+            sequence,
+        }
     }
 
     /// Decodes a message and hands it on, unless it was handed on before.
-    async fn take(&mut self, raw: &Raw, stop: &CancellationToken) -> Result<(), Ended> {
+    async fn take(&mut self, raw: Raw, stop: &CancellationToken) -> Result<(), Ended> {
         let received_at = Timestamp::now();
         let (Some(sequence), Some(enqueued_at)) = (raw.sequence(), raw.enqueued_at()) else {
             return Err(self
@@ -263,7 +277,7 @@ impl Reader {
             eventhub.sequence = sequence
         );
         let content = message.in_scope(|| {
-            let content = self.decode(raw, enqueued_at);
+            let content = self.decode(&raw, enqueued_at);
             tracing::debug!(
                 events = content.events.len(),
                 passed_over = content.passed_over.len(),
@@ -272,8 +286,15 @@ impl Reader {
             );
             content
         });
-        self.send(sequence, enqueued_at, received_at, content, stop)
-            .await?;
+        let keep = self.inlet.keep_bodies && !content.events.is_empty();
+        let message = Message {
+            source: self.source(sequence),
+            enqueued_at,
+            received_at,
+            content,
+            body: raw.into_body().filter(|_| keep),
+        };
+        self.send(message, stop).await?;
         self.position = Some(sequence);
         self.slot.message(sequence, enqueued_at, received_at);
         Ok(())
@@ -303,29 +324,13 @@ impl Reader {
     }
 
     /// Waits for room: the link's credit then stops the broker.
-    async fn send(
-        &self,
-        sequence: i64,
-        enqueued_at: Timestamp,
-        received_at: Timestamp,
-        content: Decoded,
-        stop: &CancellationToken,
-    ) -> Result<(), Ended> {
+    async fn send(&self, message: Message, stop: &CancellationToken) -> Result<(), Ended> {
         let permit = tokio::select! {
             biased;
             () = stop.cancelled() => return Err(Ended::Stopped),
             permit = self.inlet.out.reserve() => permit.map_err(|_| Ended::Stopped)?,
         };
-        permit.send(Message {
-            source: Source {
-                hub: Arc::clone(&self.hub),
-                partition: Arc::clone(&self.partition),
-                sequence,
-            },
-            enqueued_at,
-            received_at,
-            content,
-        });
+        permit.send(message);
         Ok(())
     }
 
@@ -469,6 +474,7 @@ mod tests {
             config: Arc::new(config),
             credential: Arc::new(Nobody),
             decode: |_, _| Decoded::default(),
+            keep_bodies: false,
             out,
             board: LagBoard::new(Arc::clone(&metrics)),
             metrics,

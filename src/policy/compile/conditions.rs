@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::Offset;
 
 use super::Compiler;
 use crate::model::{Family, SignalName};
@@ -132,6 +134,7 @@ impl Compiler<'_> {
             owner: owner?,
             reason: reason?,
             until: until?,
+            ends: end_of(until?),
             at: self.errors.blank(placed.place),
         })
     }
@@ -260,6 +263,13 @@ impl Compiler<'_> {
         };
         fits.then_some(signal)
     }
+}
+
+/// The end of a day in UTC; of the last day there is, its beginning.
+fn end_of(day: Date) -> Timestamp {
+    let next = day.tomorrow().unwrap_or(day);
+    let midnight = Offset::UTC.to_timestamp(next.at(0, 0, 0, 0));
+    midnight.unwrap_or(Timestamp::MAX)
 }
 
 fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {

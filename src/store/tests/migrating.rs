@@ -154,3 +154,66 @@ async fn what_was_brought_up_to_date_is_as_strict_as_what_is_new() {
     ));
     assert!(!refused("UPDATE actions SET state = 'withdrawn'"));
 }
+
+#[tokio::test]
+async fn what_policies_called_for_before_it_was_counted_is_counted_from_the_decisions() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut connection = Connection::open(directory.path().join("evictd.db")).unwrap();
+    schema::migrate_to(&mut connection, 4);
+    let verdict = |policy: &str, effect| crate::model::PolicyVerdict {
+        policy: PolicyName::new(policy),
+        mode: crate::model::Mode::Enforce,
+        window_start: at(0),
+        window_end: at(0),
+        score: 90,
+        families: Vec::new(),
+        rung: None,
+        effect,
+        out_of_scope: false,
+        set_aside: Vec::new(),
+    };
+    let reason = GuardReason::StaleEvent;
+    let decisions = [
+        (
+            Admission::Refused(reason),
+            Some(Effect::Ask),
+            Some(Effect::Shadow),
+        ),
+        (Admission::Demoted(reason), Some(Effect::Act), None),
+        (Admission::Admitted, Some(Effect::Shadow), Some(Effect::Act)),
+    ];
+    let case = ask("u1").decision.case.to_string();
+    connection
+        .execute(
+            "INSERT INTO cases VALUES (?1, 'u1', 'u1@contoso.example', 0, 90, 1, 7, 8, 0)",
+            [&case],
+        )
+        .unwrap();
+    for (n, (admission, a, b)) in (0_i64..).zip(decisions) {
+        let mut decision = ask("u1").decision;
+        decision.admission = admission;
+        decision.verdicts = vec![verdict("a", a), verdict("b", b), verdict("c", None)];
+        connection
+            .execute(
+                "INSERT INTO decisions VALUES (?1, ?2, 'r', 'ask', 90, 1, 2, 3, ?3, '0011', ?4)",
+                (
+                    format!("d{n}"),
+                    &case,
+                    schema::micros(at(10 + n)),
+                    serde_json::to_string(&decision).unwrap(),
+                ),
+            )
+            .unwrap();
+    }
+    drop(connection);
+    let store = Store::open(directory.path()).await.unwrap();
+    let record = store.track_record(at(0)).await.unwrap();
+    let found: Vec<_> = record
+        .tallies
+        .iter()
+        .map(|t| (t.policy.as_str(), t.effect, t.cases))
+        .collect();
+    assert_eq!(found, [("a", Effect::Ask, 1), ("b", Effect::Act, 1)]);
+    let later = store.track_record(at(11)).await.unwrap();
+    assert!(later.tallies.is_empty(), "since the first decision");
+}

@@ -3,6 +3,7 @@
 mod committing;
 mod containing;
 mod judging;
+mod measuring;
 mod migrating;
 mod ordering;
 mod quarantining;

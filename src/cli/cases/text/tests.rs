@@ -86,6 +86,7 @@ fn of(user: &str, actions: Vec<ActionView>) -> CaseView {
         containment: Containment::default(),
         actions,
         decisions: Vec::new(),
+        findings: Vec::new(),
         signals: Vec::new(),
     };
     case.derive(None);
@@ -497,7 +498,9 @@ fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
             since: at(-5 * 3_600),
             http: "127.0.0.1:9464".to_owned(),
             policy_set: "3f9a01".to_owned(),
+            policies_stale: false,
             partitions: vec![partition("0", Some(4_711)), partition("1", None)],
+            history: None,
         },
         ready: true,
         unready: Vec::new(),
@@ -603,4 +606,52 @@ fn a_service_principal_is_called_one_wherever_it_is_named() {
     view.user.principal_name = "x".repeat(200).into();
     let shown = plain(|out| list(out, &[view], now()));
     assert!(shown.contains("service principal xxx"), "{shown}");
+}
+
+#[test]
+fn what_a_case_turned_out_to_be_is_shown_with_who_says_so() {
+    let mut view = of("ana@contoso.example", Vec::new());
+    view.findings = vec![
+        crate::model::Finding {
+            truth: Truth::Theft,
+            by: None,
+            note: None,
+            at: at(60),
+        },
+        crate::model::Finding {
+            truth: Truth::Benign,
+            by: Some("kim".to_owned()),
+            note: Some("the new VPN\u{1b}[2J".to_owned()),
+            at: at(120),
+        },
+    ];
+    insta::assert_snapshot!(plain(|out| findings(out, &view)), @r"
+
+    Findings
+      2026-11-24 06:01:00 Z  theft  in Entra
+      2026-11-24 06:02:00 Z  benign by kim: the new VPN\u{1b}[2J
+    ");
+    let shown = plain(|out| case(out, &view, now()));
+    assert!(shown.contains("Findings"), "{shown}");
+    view.findings.clear();
+    assert!(!plain(|out| case(out, &view, now())).contains("Findings"));
+}
+
+#[test]
+fn a_reload_says_what_serves_now() {
+    let mut fine = Reloaded {
+        hash: "0011".to_owned(),
+        changed: true,
+        policies: 5,
+        warnings: vec!["a.yaml:3:1: nobody raises it".to_owned()],
+    };
+    insta::assert_snapshot!(plain(|out| reloaded(out, &fine)), @r"
+    warning: a.yaml:3:1: nobody raises it
+
+    Set 0011 serves now: 5 policies.
+    The lists are being refreshed; `evictd intel show` says how old each is.
+    ");
+    fine.changed = false;
+    let same = plain(|out| reloaded(out, &fine));
+    assert!(same.contains("Set 0011 goes on serving"), "{same}");
 }
