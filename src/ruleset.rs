@@ -83,6 +83,10 @@ pub fn examine(path: Option<&Path>) -> Examined {
     let mut only = None;
     if path.is_dir() {
         reading.directory(path, None);
+    } else if is_test_file(path) {
+        let message = "holds stories, not a policy: `evictd policy test` tells them";
+        let problem = Problem::of_file(path.display().to_string(), message);
+        reading.report(problem, None);
     } else {
         let path = plain(path);
         only = Some(path.display().to_string());

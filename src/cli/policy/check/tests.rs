@@ -151,6 +151,17 @@ fn exit_codes_are_as_documented() {
     assert_eq!(gone.exit_code(false), NOTHING_READ);
 }
 
+#[test]
+fn a_file_of_stories_is_left_to_policy_test() {
+    let dir = folder();
+    let stories = dir.path().join("a.test.yaml");
+    fs::write(&stories, "stories: []\n").unwrap();
+    assert_eq!(found(dir.path(), None).files, 3);
+    let findings = found(&stories, None);
+    assert_eq!(findings.exit_code(false), NOTHING_READ);
+    assert!(findings.errors[0].message.contains("evictd policy test"));
+}
+
 /// What a format prints, without the folder's own name.
 fn printed(dir: &Path, text: &str) -> String {
     text.replace(&format!("{}/", dir.display()), "policies/")
