@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::detect::CATALOGUE;
 use crate::policy::{
-    self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, Source,
+    self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, SignalDoc, Source,
 };
 
 pub use self::places::place_of_mode;
@@ -54,23 +54,70 @@ pub fn load(directory: Option<&Path>) -> Result<PolicySet, PolicyErrors> {
 fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
     let mut reading = Reading::default();
     reading.directory(dir, None);
-    let mut problems = reading.problems;
-    if reading.sources.is_empty() {
-        if problems.is_empty() {
-            let message = "no policy here: expected *.yaml or *.yml files";
-            problems.push(Problem::of_file(dir.display().to_string(), message));
+    reading.compile(dir)
+}
+
+/// What [`examine`] found.
+#[derive(Debug)]
+pub struct Examined {
+    /// How many files were read.
+    pub files: usize,
+    /// Where one file was to be examined: how problems name it.
+    pub only: Option<String>,
+    /// The set, or why there is none.
+    pub compiled: Result<PolicySet, PolicyErrors>,
+}
+
+/// Reads and compiles a folder as [`load`] does, or the folder of one file: a
+/// file means what it means beside the lists, the signals and the policies that
+/// it stands with. The file is read whatever its name.
+pub fn examine(path: Option<&Path>) -> Examined {
+    let Some(path) = path else {
+        return Examined {
+            files: policy::shipped().len(),
+            only: None,
+            compiled: load(None),
+        };
+    };
+    let mut reading = Reading::default();
+    let mut only = None;
+    if path.is_dir() {
+        reading.directory(path, None);
+    } else if is_test_file(path) {
+        let message = "holds stories, not a policy: `evictd policy test` tells them";
+        let problem = Problem::of_file(path.display().to_string(), message);
+        reading.report(problem, None);
+    } else {
+        let path = plain(path);
+        only = Some(path.display().to_string());
+        reading.file(path, None);
+        if !reading.sources.is_empty() {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            reading.directory(folder.unwrap_or(Path::new(".")), None);
         }
-        return Err(PolicyErrors { problems });
     }
-    match PolicySet::compile(reading.sources, &known_signals()) {
-        Ok(set) if problems.is_empty() => Ok(set),
-        Ok(_) => Err(PolicyErrors { problems }),
-        Err(errors) => {
-            problems.extend(errors.problems);
-            problems.sort();
-            Err(PolicyErrors { problems })
-        }
+    Examined {
+        files: reading.sources.len(),
+        only,
+        compiled: reading.compile(path),
     }
+}
+
+/// The JSON Schema of policy files, with the signals that detectors raise.
+pub fn schema() -> serde_json::Value {
+    let signals: Vec<SignalDoc> = CATALOGUE
+        .iter()
+        .map(|spec| SignalDoc {
+            name: spec.name,
+            doc: format!(
+                "{}, family {}, usually {}. {}",
+                spec.technique, spec.family, spec.default_weight, spec.summary
+            ),
+        })
+        .collect();
+    policy::schema(&signals)
 }
 
 /// The files that a folder's set is made of, those that it includes too and
@@ -96,6 +143,31 @@ struct Reading {
 }
 
 impl Reading {
+    /// `path` is where it was read, for a message.
+    fn compile(self, path: &Path) -> Result<PolicySet, PolicyErrors> {
+        let mut problems = self.problems;
+        if self.sources.is_empty() {
+            if problems.is_empty() {
+                let message = "no policy here: expected *.yaml or *.yml files";
+                problems.push(Problem::of_file(path.display().to_string(), message));
+            }
+            return Err(PolicyErrors::of(problems));
+        }
+        match PolicySet::compile(self.sources, &known_signals()) {
+            Ok(set) if problems.is_empty() => Ok(set),
+            Ok(set) => Err(PolicyErrors {
+                problems,
+                warnings: set.warnings,
+                sound: set.policies,
+            }),
+            Err(mut errors) => {
+                errors.problems.extend(problems);
+                errors.problems.sort();
+                Err(errors)
+            }
+        }
+    }
+
     /// `by` is the include that names the folder or file.
     fn directory(&mut self, dir: &Path, by: Option<&Include>) {
         match policy_files(dir) {
@@ -199,10 +271,16 @@ fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
             let message = format!("more than {FILES_MAX} policy files");
             return Err(problem(message));
         }
-        paths.push(path);
+        paths.push(plain(&path).to_owned());
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Without a leading `./`, so that a file has one name, and one place in the
+/// order of names, however its folder was given.
+fn plain(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// By name only; a folder of that name is found out when it is read. A link

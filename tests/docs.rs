@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "docs/reference.rs"]
+mod reference;
+
 use std::process::Command;
 
 use evictd::detect::CATALOGUE;
@@ -132,6 +135,7 @@ fn every_command_in_the_documents_is_one() {
         "docs/on-call.md",
         "docs/operations.md",
         "docs/policies.md",
+        "docs/policy-reference.md",
     ] {
         let text = document(path);
         // Code is what stands between backticks, three or one.

@@ -15,8 +15,9 @@ mod guard;
 mod includes;
 mod lints;
 mod overrides;
-mod policy;
+pub(super) mod policy;
 mod rungs;
+mod shadowed;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ const WINDOW_SECONDS: std::ops::RangeInclusive<i64> = 60..=limits::RETENTION_HOU
 /// All files together, in bytes: 500 policies have two million.
 const SET_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a file without a policy may hold, any of them.
-const SETTINGS: &[&str] = &["include", "guard", "lists", "signals", "parameters"];
+pub(super) const SETTINGS: &[&str] = &["include", "guard", "lists", "signals", "parameters"];
 
 impl PolicySet {
     /// Compiles a set. `known` are the signals that detectors raise; beside
@@ -54,20 +55,26 @@ impl PolicySet {
         if bytes > SET_BYTES_MAX {
             let message = format!("{bytes} bytes in all; at most {SET_BYTES_MAX} fit");
             let problems = vec![Problem::of_file("policy set", message)];
-            return Err(PolicyErrors { problems });
+            return Err(PolicyErrors::of(problems));
         }
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         let mut compiler = Compiler::new(&sources, known);
         let trees = compiler.read(sources.len());
         compiler.settings(&trees.settings);
         let policies = compiler.policies(&trees);
+        compiler.check_protected();
+        let warnings = compiler.warnings.finish();
         let mut problems = compiler.errors.finish();
         if problems.is_empty() && policies.is_empty() {
             let message = "no policy: nothing would ever be decided";
             problems.push(Problem::of_file("policy set", message));
         }
         if !problems.is_empty() {
-            return Err(PolicyErrors { problems });
+            return Err(PolicyErrors {
+                problems,
+                warnings,
+                sound: policies,
+            });
         }
         Ok(Self {
             weighers: Weighers::of(&policies),
@@ -76,7 +83,7 @@ impl PolicySet {
             parameters: compiler.parameters.unwrap_or_default(),
             signals: compiler.signals,
             hash: hash_of(&sources),
-            warnings: compiler.warnings.finish(),
+            warnings,
         })
     }
 }
@@ -116,6 +123,8 @@ struct Compiler<'a> {
     signals: Vec<CustomSignal>,
     guard: Option<Guard>,
     parameters: Option<Parameters>,
+    /// Where the first policy says that it acts.
+    enforced: Option<Place>,
     /// Where each thing that there is one of was first given.
     given: BTreeMap<String, String>,
 }
@@ -132,6 +141,7 @@ impl<'a> Compiler<'a> {
             signals: Vec::new(),
             guard: None,
             parameters: None,
+            enforced: None,
             given: BTreeMap::new(),
         }
     }

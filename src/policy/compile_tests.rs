@@ -18,6 +18,14 @@ fn joined(problems: &[Problem]) -> String {
     texts.join("\n\n")
 }
 
+/// The warnings but for those that every small policy gives cause for.
+fn surprises(set: &PolicySet) -> String {
+    let small = ["no-owner", "no-protected-account"];
+    let mut warnings = set.warnings.clone();
+    warnings.retain(|warning| !small.contains(&warning.rule));
+    joined(&warnings)
+}
+
 /// A policy whose lines before `signals` are the smallest there are.
 fn with_signals(signals: &str) -> String {
     format!(
@@ -47,7 +55,7 @@ fn with_line(line: &str) -> String {
 }
 
 /// Files that must not compile, by what is wrong with them.
-fn bad_files() -> Vec<(&'static str, String)> {
+pub(super) fn bad_files() -> Vec<(&'static str, String)> {
     vec![
         ("empty", String::new()),
         ("only a comment", "# nothing yet\n".into()),
@@ -493,7 +501,7 @@ rungs:
   - at: 80
     do: [revoke_sessions]
 ");
-    insta::assert_snapshot!(joined(&set.warnings), @"
+    insta::assert_snapshot!(surprises(&set), @"
     a.yaml:8:3: `risk.anomalusToken` is not a risk type that evictd knows
       8 |   risk.anomalusToken: 55
         |   ^^^^^^^^^^^^^^^^^^
@@ -526,7 +534,7 @@ rungs: [{ at: 100, do: [revoke_sessions] }]
 ";
     let asks = minimal("p").replace("do:", "ask: {}, do:") + "mode: enforce\n";
     for text in [decisive, &asks, &minimal("p")] {
-        assert_eq!(joined(&set(text).warnings), "", "{text}");
+        assert_eq!(surprises(&set(text)), "", "{text}");
     }
 }
 
@@ -721,11 +729,67 @@ except:
 fn an_exception_is_warned_of_before_it_ends_and_an_error_afterwards() {
     let set = PolicySet::compile(vec![source(&with_exception(""))], &known()).unwrap();
     let told = |today: &str| {
-        let (ended, ending) = crate::policy::expiring(&set, today.parse().unwrap());
+        let (ended, ending) = crate::policy::expiring(&set.policies, today.parse().unwrap());
         (joined(&ended), joined(&ending))
     };
     assert_eq!(told("2027-01-17"), (String::new(), String::new()));
     assert!(told("2027-01-18").1.contains("ends on 2027-01-31"));
     assert!(told("2027-01-31").1.contains("ends on 2027-01-31"));
     insta::assert_snapshot!("exception_ended", told("2027-02-01").0);
+}
+
+#[test]
+fn who_has_no_owner_and_who_protects_nobody_is_warned_of() {
+    let acting = "mode: enforce\npolicy: p\nowner: o\nwindow: 1h\n\
+                  signals: { tor_exit: 70, session_hosting: 85 }\n\
+                  rungs: [{ at: 90, families: 2, do: [revoke_sessions] }]\n";
+    let guarded = "guard: { protected: { users: [breakglass@contoso.example] } }\n";
+    let table = [
+        (acting.to_owned(), "", vec![("no-protected-account", 1)]),
+        (
+            acting.to_owned(),
+            "guard: { acts_per_hour: 5 }\n",
+            vec![("no-protected-account", 1)],
+        ),
+        (acting.to_owned(), guarded, vec![]),
+        (acting.replace("enforce", "approve"), "", vec![]),
+        (
+            acting.replace("owner: o\n", ""),
+            guarded,
+            vec![("no-owner", 2)],
+        ),
+    ];
+    for (policy, guard, expected) in table {
+        let mut sources = vec![source(&policy)];
+        if !guard.is_empty() {
+            sources.push(Source {
+                path: "guard.yaml".into(),
+                text: guard.into(),
+            });
+        }
+        let set = PolicySet::compile(sources, &known()).unwrap();
+        let warned: Vec<(&str, u32)> = set
+            .warnings
+            .iter()
+            .map(|warning| (warning.rule, warning.place.unwrap().line))
+            .collect();
+        assert_eq!(warned, expected, "{policy}{guard}");
+    }
+}
+
+#[test]
+fn warnings_and_what_is_sound_are_told_beside_errors() {
+    let broken = Source {
+        path: "b.yaml".into(),
+        text: "policy: broken\n".into(),
+    };
+    let errors = PolicySet::compile(vec![source(&minimal("p")), broken], &known()).unwrap_err();
+    let rules: Vec<(&str, &str)> = errors
+        .warnings
+        .iter()
+        .map(|warning| (warning.path.as_str(), warning.rule))
+        .collect();
+    assert_eq!(rules, [("a.yaml", "no-owner"), ("b.yaml", "no-owner")]);
+    let sound: Vec<&str> = errors.sound.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(sound, ["p"]);
 }

@@ -8,7 +8,7 @@
 use jiff::civil::Date;
 
 use super::problem::{Problem, Rule};
-use super::{Exception, Policy, PolicySet};
+use super::{Exception, Policy};
 
 /// How many days before its end an exception is warned of.
 const NOTICE_DAYS: i32 = 14;
@@ -16,9 +16,9 @@ const EXPIRED: Rule = "expired-exception";
 const EXPIRES: Rule = "exception-expires";
 
 /// The exceptions that have ended by `today`, and those that end soon.
-pub fn expiring(set: &PolicySet, today: Date) -> (Vec<Problem>, Vec<Problem>) {
+pub fn expiring(policies: &[Policy], today: Date) -> (Vec<Problem>, Vec<Problem>) {
     let (mut ended, mut ending) = (Vec::new(), Vec::new());
-    for policy in &set.policies {
+    for policy in policies {
         for exception in &policy.exceptions {
             let left = (exception.until - today).get_days();
             if left < 0 {

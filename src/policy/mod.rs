@@ -20,6 +20,8 @@ mod explain;
 pub(crate) mod fields;
 mod lists;
 pub(crate) mod problem;
+mod rules;
+mod schema;
 mod scope;
 mod shipped;
 mod tuning;
@@ -38,7 +40,10 @@ pub use condition::{Condition, Subject, Undecided};
 pub use expiry::expiring;
 pub use explain::explain;
 pub use guard::{Guard, Situation};
+pub(crate) use problem::nearest;
 pub use problem::{Place, PolicyErrors, Problem, Rule};
+pub use rules::{Level, RULES, RuleSpec};
+pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};
 pub use score::{evaluate, verdicts};
 pub use shipped::shipped;
@@ -174,6 +179,15 @@ pub struct Rung {
     pub intent: Intent,
     /// What, in the order written; at least one, each once.
     pub actions: Vec<ActionKind>,
+    /// Where each action stands, for messages.
+    at_actions: Vec<Problem>,
+}
+
+impl Rung {
+    /// Its actions, each with the place where it stands and nothing said yet.
+    pub fn placed(&self) -> impl Iterator<Item = (ActionKind, &Problem)> {
+        self.actions.iter().copied().zip(&self.at_actions)
+    }
 }
 
 /// The terms of a question to a human.

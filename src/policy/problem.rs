@@ -8,6 +8,9 @@
 use std::cell::OnceCell;
 use std::fmt;
 
+use super::Policy;
+use super::rules;
+
 /// How much of a line is shown, in characters.
 const SHOWN_MAX: usize = 100;
 /// Problems told per file; a file with more is broken as a whole.
@@ -74,8 +77,9 @@ impl Problem {
         }
     }
 
-    /// The same place with something to say of it.
-    pub(crate) fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
+    /// The same place with something to say of it; `rule` is one of
+    /// [`RULES`](super::RULES).
+    pub fn saying(&self, rule: Rule, message: String, hint: Option<String>) -> Self {
         Self {
             message,
             hint,
@@ -172,10 +176,26 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Why a set of policies does not load: every problem of every file, by file
 /// and place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PolicyErrors {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// What may not be meant in what could be read.
+    pub warnings: Vec<Problem>,
+    /// The policies that nothing is wrong with, for a check to go on with;
+    /// never to be served.
+    pub sound: Vec<Policy>,
+}
+
+impl PolicyErrors {
+    /// Files of which nothing was compiled.
+    pub fn of(problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            warnings: Vec::new(),
+            sound: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for PolicyErrors {
@@ -337,6 +357,7 @@ impl<'a> Sink<'a> {
     }
 
     fn add(&mut self, rule: Rule, place: Place, message: String, hint: Option<String>) {
+        debug_assert!(rules::find(rule).is_some(), "{rule} is not in RULES");
         self.count += 1;
         if let Some(file) = self.files.get_mut(usize::from(place.file)) {
             file.count += 1;

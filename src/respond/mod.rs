@@ -15,5 +15,6 @@ pub mod graph;
 pub mod lanes;
 pub mod lifecycle;
 pub mod outbox;
+pub mod permission;
 pub mod reset;
 pub mod workload;

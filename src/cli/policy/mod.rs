@@ -5,6 +5,7 @@
 
 pub mod backtest;
 pub mod check;
+pub mod schema;
 pub mod report;
 pub mod status;
 pub mod test;
@@ -20,6 +21,8 @@ use super::client::Client;
 pub enum PolicyCommand {
     /// Say everything that is wrong with policy files, and what may not be meant.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of policy files, for editors.
+    Schema(schema::SchemaArgs),
     /// Replay history under today's and changed policies: whom does the change hit?
     Backtest(Box<backtest::BacktestArgs>),
     /// Show which policies serve, and whether they are those on the disk.
@@ -37,6 +40,7 @@ pub enum PolicyCommand {
 pub async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<ExitCode> {
     match command {
         PolicyCommand::Check(args) => check::run(&args),
+        PolicyCommand::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         PolicyCommand::Backtest(args) => backtest::run(&args),
         PolicyCommand::Status(args) => status::run(&args, client).await,
         PolicyCommand::Report(args) => {

@@ -131,9 +131,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
     if let Some(path) = args.path.as_deref().filter(|path| !path.exists()) {
         let problem = Problem::of_file(path.display().to_string(), "is not there");
-        return Err(PolicyErrors {
-            problems: vec![problem],
-        });
+        return Err(PolicyErrors::of(vec![problem]));
     }
     let folder = args.path.as_deref().map(|path| {
         let parent = || {
@@ -164,7 +162,7 @@ fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
         Ok((policies, suites))
     } else {
         problems.sort();
-        Err(PolicyErrors { problems })
+        Err(PolicyErrors::of(problems))
     }
 }
 

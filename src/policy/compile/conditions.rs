@@ -25,6 +25,8 @@ const SIGNALS_MAX: usize = 50;
 const REGEXES_MAX: usize = 200;
 /// The length of a name.
 const NAME_MAX: usize = 63;
+/// The length of `2027-01-31`.
+const DATE_LEN: usize = 10;
 /// What holds of nothing that the policy is about.
 const MATCHES_NOTHING: Rule = "matches-nothing";
 
@@ -152,7 +154,8 @@ impl Compiler<'_> {
 
     fn date(&mut self, node: &Node) -> Option<Date> {
         let date = match &node.value {
-            Value::Text(text) => text.parse::<Date>().ok(),
+            // Longer forms would say a time of day, which nothing heeds.
+            Value::Text(text) if text.len() == DATE_LEN => text.parse::<Date>().ok(),
             _ => None,
         };
         if date.is_none() {

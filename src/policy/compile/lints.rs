@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Compiler, PlacedRung};
 use crate::model::{Family, Intent, Mode, SignalName};
+use crate::policy::fields::Fields;
 use crate::policy::score::noisy_or;
 use crate::policy::yaml::Node;
-use crate::policy::{Scope, Weight};
+use crate::policy::{Guard, Scope, Weight};
 
 /// Signals on which alone acting unattended is sound, because a human has
 /// judged already (signals.md, "Independent evidence").
@@ -19,6 +20,37 @@ const DECISIVE: &[&str] = &[
 ];
 
 impl Compiler<'_> {
+    /// At three in the morning somebody asks whose policy this is.
+    pub(super) fn check_owner(&mut self, fields: &Fields<'_>) {
+        let Some(name) = fields
+            .get("policy")
+            .filter(|_| fields.get("owner").is_none())
+        else {
+            return;
+        };
+        let message = "the policy has no owner";
+        let hint = "say whom to ask about it: `owner: identity-team`";
+        self.warnings
+            .report_rule("no-owner", name.place, message, hint);
+    }
+
+    /// A set that acts and protects nobody can lock out everybody.
+    pub(super) fn check_protected(&mut self) {
+        let Some(enforced) = self.enforced else {
+            return;
+        };
+        // A guard that is written wrongly is told of already.
+        let told = self.guard.is_none() && self.given.contains_key("guard");
+        let protects = |guard: &Guard| !guard.protected.is_empty();
+        if told || self.guard.as_ref().is_some_and(protects) {
+            return;
+        }
+        let message = "the policy acts, and no account is protected from it";
+        let hint = "list the break-glass accounts under `guard: { protected: { users: […] } }`";
+        self.warnings
+            .report_rule("no-protected-account", enforced, message, hint);
+    }
+
     /// A scope that excludes all whom it names.
     pub(super) fn check_scope(&mut self, node: &Node, scope: &Scope) {
         if let Some(only) = &scope.only

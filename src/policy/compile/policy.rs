@@ -16,7 +16,7 @@ pub(super) const SIGNALS_MAX: usize = 200;
 const NAME_MAX: usize = 63;
 
 /// A policy's keys.
-pub(super) const KEYS: &[&str] = &[
+pub(in crate::policy) const KEYS: &[&str] = &[
     "policy",
     "description",
     "owner",
@@ -39,6 +39,7 @@ impl Compiler<'_> {
             .and_then(|node| self.policy_name(node));
         let description = self.free_text(&fields, "description");
         let owner = self.free_text(&fields, "owner");
+        self.check_owner(&fields);
         let mode = or_default(fields.get("mode"), Mode::Shadow, |node| self.mode(node));
         let window = fields
             .require("window", &mut self.errors)
@@ -68,6 +69,7 @@ impl Compiler<'_> {
                 self.check_workloads(mode, rungs);
             }
             self.warn_of_surprises(mode, weights, rungs);
+            self.warn_of_shadows(weights, rungs);
         }
         if let (Some(scope), Some(weights)) = (&scope, &weights) {
             if let (Some(Some(when)), Some(node)) = (&when, fields.get("when")) {
@@ -123,7 +125,11 @@ impl Compiler<'_> {
 
     fn mode(&mut self, node: &Node) -> Option<Mode> {
         let modes = [Mode::Shadow, Mode::Approve, Mode::Enforce].map(|mode| (mode.as_str(), mode));
-        choice(node, "`mode`", &modes, &mut self.errors)
+        let mode = choice(node, "`mode`", &modes, &mut self.errors);
+        if mode == Some(Mode::Enforce) {
+            self.enforced.get_or_insert(node.place);
+        }
+        mode
     }
 
     fn scope(&mut self, node: &Node) -> Option<Scope> {

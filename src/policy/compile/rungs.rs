@@ -67,6 +67,10 @@ impl Compiler<'_> {
                 families: families?,
                 intent: intent?,
                 actions: actions.iter().map(|(kind, _)| *kind).collect(),
+                at_actions: actions
+                    .iter()
+                    .map(|(_, place)| self.errors.blank(*place))
+                    .collect(),
             },
             at: at_place,
             families: fields.get("families").map_or(at_place, |node| node.place),

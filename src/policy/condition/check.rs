@@ -30,8 +30,8 @@ const FAULTS_MAX: usize = 20;
 /// How deep an expression may be, so that asking it needs little stack.
 const DEPTH_MAX: usize = 48;
 
-/// The functions there are, for "did you mean".
-const FUNCTIONS: &[&str] = &[
+/// The functions there are, for "did you mean" and for the reference.
+pub(super) const FUNCTIONS: &[&str] = &[
     "has",
     "size",
     "contains",

@@ -199,5 +199,10 @@ pub fn reference() -> impl Iterator<Item = FieldSpec> {
     })
 }
 
+/// Every function and macro that a condition may call, by name.
+pub fn functions() -> &'static [&'static str] {
+    check::FUNCTIONS
+}
+
 #[cfg(test)]
 mod tests;
