@@ -119,11 +119,7 @@ fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mu
     if !policies.asks_conditions(raised.is_empty()) {
         return;
     }
-    let subject = Subject {
-        event,
-        class: look.class(given.intel),
-        signal: None,
-    };
+    let subject = subject(event, look, given);
     raised.extend(
         policy::observed(policies, &subject)
             .map(|own| look.observed(&own.name, own.family, &own.description)),
@@ -131,6 +127,19 @@ fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mu
     for signal in raised {
         signal.reservations = policy::reservations(policies, &subject, signal);
     }
+}
+
+fn subject<'e>(event: &'e Event, look: &Look<'_>, given: &Given<'_>) -> Subject<'e> {
+    Subject {
+        event,
+        class: look.class(given.intel),
+        signal: None,
+    }
+}
+
+/// What conditions are asked of, for an event: to explain their answers.
+pub fn subject_of<'e>(event: &'e Event, given: &Given<'_>) -> Subject<'e> {
+    subject(event, &Look::at(event, given.intel), given)
 }
 
 /// What the event leaves behind.
@@ -449,6 +458,38 @@ fn decide(
         admission: Admission::Admitted,
         policy_set: policies.hash.clone(),
     })
+}
+
+/// What the policies say of what is remembered after a step, whether or not it
+/// newly calls for anything: the signals that still count, and a verdict of
+/// every policy. `new` are the signals of the step.
+pub fn standing<'m>(
+    memory: &'m UserMemory,
+    event: &Event,
+    new: &[Signal],
+    policies: &PolicySet,
+) -> (Cow<'m, [Signal]>, Vec<PolicyVerdict>) {
+    let first = new.iter().map(|signal| signal.at).min();
+    let from = first.unwrap_or(event.at());
+    let incident = memory
+        .incident
+        .as_ref()
+        .filter(|known| known.takes_in(from));
+    let signals = unanswered(
+        &memory.signals,
+        incident.and_then(|incident| incident.answered_until),
+    );
+    let mut ends: Vec<Timestamp> = signals
+        .iter()
+        .map(|signal| signal.at)
+        .filter(|at| *at >= from)
+        .collect();
+    ends.dedup();
+    if ends.is_empty() {
+        ends.push(event.at());
+    }
+    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends);
+    (signals, verdicts)
 }
 
 fn opened_by(event: &Event, first: Timestamp) -> Incident {

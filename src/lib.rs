@@ -21,6 +21,7 @@ pub mod store;
 pub mod respond;
 pub mod console;
 
+pub mod explain;
 pub mod ruleset;
 pub mod backtest;
 pub mod history;

@@ -14,6 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("detect", &["model"]),
     ("policy", &["model"]),
     ("engine", &["model", "detect", "policy"]),
+    ("explain", &["model", "policy", "engine"]),
     ("ruleset", &["model", "detect", "policy"]),
     (
         "backtest",

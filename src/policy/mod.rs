@@ -25,6 +25,7 @@ mod schema;
 mod scope;
 mod shipped;
 mod tuning;
+mod why;
 pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, Sig
 
 pub use asides::{observed, reservations};
 pub use compile::{Include, Included, includes};
-pub use condition::{Condition, Subject, Undecided};
+pub use condition::{Condition, Part, Subject, Undecided};
 pub use expiry::expiring;
 pub use explain::explain;
 pub use guard::{Guard, Situation};
@@ -48,6 +49,7 @@ pub use scope::{Scope, UserList};
 pub use score::{evaluate, verdicts};
 pub use shipped::shipped;
 pub use tuning::written;
+pub use why::{Flip, Role, RungWhy, WeighedSignal, Why, why};
 
 /// A policy file that was read: the input of [`PolicySet::compile`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use self::since::Since;
+pub(super) use self::since::Since;
 use crate::backtest::{self, Backtest, Report, Rules};
 use crate::cli::output;
 use crate::config::{Config, IntelConfig};
@@ -104,7 +104,7 @@ enum BacktestFormat {
 pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.as_deref().map(Config::load).transpose()?;
     let (old, new) = both(args, config.as_ref())?;
-    let intel = intel(args, config.as_ref())?;
+    let intel = intel(&args.intel, config.as_ref())?;
     let files = match (args.since, &config) {
         (Some(since), Some(config)) => {
             segments_since(&config.state, since.before(Timestamp::now())?)?
@@ -147,18 +147,18 @@ fn both(args: &BacktestArgs, config: Option<&Config>) -> anyhow::Result<(Rules, 
 }
 
 /// The lists that the flags name, else those of the configuration.
-fn intel(args: &BacktestArgs, config: Option<&Config>) -> anyhow::Result<Intel> {
+pub(super) fn intel(flags: &IntelConfig, config: Option<&Config>) -> anyhow::Result<Intel> {
     match config {
-        Some(config) if args.intel.is_empty() => {
+        Some(config) if flags.is_empty() => {
             let at_hand = intel_files::at_hand(&config.intel, &config.state, Timestamp::now())?;
             Ok(at_hand.intel)
         }
-        _ => args.intel.load(),
+        _ => flags.load(),
     }
 }
 
 /// The daemon's records since then, oldest first.
-fn segments_since(state: &Path, since: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn segments_since(state: &Path, since: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
     let kept = history::segments(state, since)
         .with_context(|| format!("{}: reading the kept records", state.display()))?;
     if kept.is_empty() {

@@ -5,6 +5,7 @@
 
 pub mod backtest;
 pub mod check;
+pub mod explain;
 pub mod schema;
 pub mod report;
 pub mod status;
@@ -25,6 +26,8 @@ pub enum PolicyCommand {
     Schema(schema::SchemaArgs),
     /// Replay history under today's and changed policies: whom does the change hit?
     Backtest(Box<backtest::BacktestArgs>),
+    /// Explain a case, a record or a file: why, and why not.
+    Explain(Box<explain::ExplainArgs>),
     /// Show which policies serve, and whether they are those on the disk.
     Status(status::StatusArgs),
     /// Show how right each policy was, by the judgement of humans.
@@ -42,6 +45,7 @@ pub async fn run(command: PolicyCommand, client: &Client) -> anyhow::Result<Exit
         PolicyCommand::Check(args) => check::run(&args),
         PolicyCommand::Schema(args) => schema::run(&args).map(|()| ExitCode::SUCCESS),
         PolicyCommand::Backtest(args) => backtest::run(&args),
+        PolicyCommand::Explain(args) => explain::run(&args, client).await,
         PolicyCommand::Status(args) => status::run(&args, client).await,
         PolicyCommand::Report(args) => {
             report::run(&args, client).await?;

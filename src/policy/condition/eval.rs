@@ -260,6 +260,34 @@ impl Expr {
         }
     }
 
+    /// The parts that `&&` joins, in order.
+    pub(super) fn conjuncts<'a>(&'a self, parts: &mut Vec<&'a Expr>) {
+        match self {
+            Self::And(sides) => sides.iter().for_each(|side| side.conjuncts(parts)),
+            part => parts.push(part),
+        }
+    }
+
+    /// The fields that it asks for, with what the record says, each once.
+    pub(super) fn seen(&self, subject: &Subject<'_>) -> Vec<(&'static str, Option<String>)> {
+        let mut seen: Vec<(&'static str, Option<String>)> = Vec::new();
+        self.walk(&mut |part| {
+            let field = match part {
+                Self::Field(field)
+                | Self::Has(field)
+                | Self::InField(_, field)
+                | Self::Exists(field, _)
+                | Self::All(field, _) => *field,
+                _ => return,
+            };
+            if !seen.iter().any(|(path, _)| *path == field.path) {
+                let value = (field.get)(subject).ok();
+                seen.push((field.path, value.map(|value| value.shown(subject))));
+            }
+        });
+        seen
+    }
+
     /// The names that `signal.name` is held against.
     pub(super) fn signal_names<'a>(&'a self, names: &mut Vec<&'a str>) {
         let is_name =

@@ -127,6 +127,25 @@ pub(crate) enum Value<'a> {
     User(&'a UserRef),
 }
 
+impl<'a> Value<'a> {
+    /// As it is written in a condition.
+    pub(crate) fn shown(&self, subject: &Subject<'a>) -> String {
+        match self {
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Text(text) => format!("{text:?}"),
+            Self::Texts(item) => {
+                let texts: Vec<&str> = (0..).map_while(|index| item(subject, index)).collect();
+                format!("{texts:?}")
+            }
+            Self::Address(address) => address.to_string(),
+            Self::Time(time) => time.to_string(),
+            Self::User(user) if user.principal_name.is_empty() => user.id.to_string(),
+            Self::User(user) => user.principal_name.to_string(),
+        }
+    }
+}
+
 /// Why a condition has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undecided {

@@ -41,6 +41,8 @@ pub(super) const TEXT_MAX: usize = 2_000;
 pub struct Condition {
     text: Box<str>,
     expr: Expr,
+    /// The texts of what `&&` joins.
+    parts: Box<[Box<str>]>,
 }
 
 impl Condition {
@@ -55,6 +57,23 @@ impl Condition {
     /// As its author wrote it.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What each of its parts that are joined by `&&` says of the subject, in
+    /// the order written.
+    pub fn parts(&self, subject: &Subject<'_>) -> Vec<Part> {
+        let mut exprs = Vec::new();
+        self.expr.conjuncts(&mut exprs);
+        // Both were taken from the same tree in the same order.
+        self.parts
+            .iter()
+            .zip(exprs)
+            .map(|(text, expr)| Part {
+                text: text.clone(),
+                answer: expr.holds(subject),
+                seen: expr.seen(subject),
+            })
+            .collect()
     }
 
     /// The signals it speaks of by name, as `signal.name == "…"` or `in […]`.
@@ -90,6 +109,18 @@ impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Condition").field(&self.text).finish()
     }
+}
+
+/// A part of a condition, and what it says of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// As its author wrote it.
+    pub text: Box<str>,
+    /// Whether it holds.
+    pub answer: Result<bool, Undecided>,
+    /// The fields that it asks for, with what the record says; `None` where it
+    /// does not say.
+    pub seen: Vec<(&'static str, Option<String>)>,
 }
 
 /// What a condition may name besides the event's fields.
@@ -162,6 +193,7 @@ fn compile_here(
     }
     Ok(Condition {
         text: text.into(),
+        parts: check::conjuncts(text, &parsed),
         expr,
     })
 }

@@ -13,7 +13,7 @@ const BACK_MAX: SignedDuration = SignedDuration::from_hours(24 * 3_653);
 
 /// Where a backtest begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
+pub(in crate::cli::policy) enum Since {
     /// So long ago.
     Ago(SignedDuration),
     /// At that time.
@@ -22,7 +22,7 @@ pub(super) enum Since {
 
 impl Since {
     /// The time it means at `now`.
-    pub(super) fn before(self, now: Timestamp) -> anyhow::Result<Timestamp> {
+    pub(in crate::cli::policy) fn before(self, now: Timestamp) -> anyhow::Result<Timestamp> {
         match self {
             Self::At(at) => Ok(at),
             Self::Ago(ago) => now
