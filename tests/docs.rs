@@ -174,3 +174,45 @@ fn the_example_configuration_is_read() {
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}");
 }
+
+/// The files of a document: fenced blocks that begin with `# policies/NAME`.
+fn files_of(text: &str) -> Vec<(String, String)> {
+    text.split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| {
+            let block = rest.split("```").next()?;
+            let name = block.lines().next()?.strip_prefix("# policies/")?;
+            Some((name.to_owned(), block.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn the_first_policy_of_the_author_s_guide_checks_and_its_stories_come_true() {
+    let files = files_of(&document("docs/policies.md"));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in &files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["contoso.yaml", "device-code.yaml", "device-code.test.yaml"]
+    );
+    for arguments in [
+        &["policy", "check", "--deny-warnings"][..],
+        &["policy", "test"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_evictd"))
+            .args(arguments)
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arguments:?}: {told}");
+        assert!(
+            told.contains("0 errors, 0 warnings") || told.contains("3 passed, 0 failed"),
+            "{told}"
+        );
+    }
+}
