@@ -229,3 +229,110 @@ async fn a_record_that_is_not_in_quarantine_is_said_not_to_be_there_whatever_its
     drop(out);
     running.await.unwrap().unwrap();
 }
+
+/// A sign-in by device code through the broker.
+fn device_code(user: &str, at: Timestamp) -> Message {
+    let Message { source, .. } = risk(user, "any", at);
+    let mut event = crate::model::SignIn::new(
+        RecordId::new(format!("{user}-code")),
+        at,
+        UserRef {
+            id: UserId::new(user),
+            principal_name: format!("{user}@contoso.example").into(),
+            guest: false,
+            workload: false,
+        },
+    );
+    event.protocol = crate::model::Protocol::DeviceCode;
+    event.app.id = Some("29d9ed98-a469-4536-ade2-f981bc1d605e".into());
+    event.network.place.country = crate::model::CountryCode::parse("FR");
+    Message {
+        source,
+        enqueued_at: at,
+        received_at: at,
+        content: Decoded {
+            events: vec![(Category("SignInLogs"), Event::SignIn(Box::new(event)))],
+            ..Decoded::default()
+        },
+        body: None,
+    }
+}
+
+#[tokio::test]
+async fn a_kept_case_judged_again_under_the_same_set_has_the_same_trace_byte_for_byte() {
+    let (_directory, store) = store().await;
+    let mut sources = policy::shipped();
+    sources.push(policy::Source {
+        path: "conditions.yaml".into(),
+        text: "policy: conditions
+window: 24h
+owner: ana
+when: event.network.country == \"FR\" && event.sign_in.device.compliant
+signals: { device_code_broker: 80, custom.code: default, risk.anomalousToken: 55 }
+except: [{ name: lab, when: signal.name == \"custom.code\", owner: a, reason: b, until: 2099-01-31 }]
+rungs: [{ at: 60, do: [revoke_sessions] }]
+"
+        .into(),
+    });
+    sources.push(policy::Source {
+        path: "own.yaml".into(),
+        text: "signals: { custom.code: { description: a code, family: behaviour, weight: 30, when: event.sign_in.succeeded } }\n".into(),
+    });
+    let set = PolicySet::compile(sources, &known_signals()).unwrap();
+    let now = Timestamp::now();
+    let messages: Vec<Message> = (0..20)
+        .flat_map(|n: i64| {
+            let user = format!("user-{}", n % 4);
+            let at = now - jiff::SignedDuration::from_secs(600 - n);
+            match n {
+                0..4 => vec![device_code(&user, at)],
+                4..8 => vec![risk(&user, "anomalousToken", at), device_code(&user, at)],
+                8..12 => vec![risk(&user, "attackerinTheMiddle", at)],
+                _ => vec![risk(&user, "unlikelyTravel", at)],
+            }
+        })
+        .collect();
+
+    let (mut memories, mut around) = (HashMap::new(), Surroundings::default());
+    let mut replayed: Vec<Decision> = Vec::new();
+    for message in &messages {
+        for (_, event) in &message.content.events {
+            let given = Given {
+                intel: &Intel::default(),
+                policies: &set,
+                revoked_at: None,
+            };
+            let memory: &mut crate::model::UserMemory =
+                memories.entry(event.user().id.clone()).or_default();
+            replayed.extend(engine::step(memory, &mut around, event, &given).decision);
+            around.settle();
+        }
+    }
+
+    let set = watch::Sender::new(Arc::new(set)).subscribe();
+    let (pipeline, out, _ask) = serving(&store, set);
+    for (sequence, mut message) in (0..).zip(messages) {
+        message.source.sequence = sequence;
+        out.send(message).await.unwrap();
+    }
+    drop(out);
+    pipeline.run().await.unwrap();
+
+    let mut kept: Vec<Decision> = Vec::new();
+    for case in store.cases(100).await.unwrap() {
+        let case = store.case(&case.id.to_string()).await.unwrap();
+        kept.extend(case.decisions.into_iter().map(|view| view.decision));
+    }
+    let bytes = |mut decisions: Vec<Decision>| {
+        decisions.sort_by_key(|decision| decision.id);
+        let texts = decisions.iter().map(|d| serde_json::to_string(d).unwrap());
+        texts.collect::<Vec<String>>()
+    };
+    let (kept, replayed) = (bytes(kept), bytes(replayed));
+    assert!(kept.len() >= 4, "{}", kept.len());
+    assert!(
+        kept.iter().any(|text| text.contains("set_aside")),
+        "{kept:?}"
+    );
+    assert_eq!(kept, replayed);
+}
