@@ -16,6 +16,7 @@ mod events;
 mod expectation;
 mod parse;
 mod run;
+mod seen;
 mod sentence;
 mod shipped;
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod tests;
 mod troupe;
 mod words;
 
-pub use coverage::{Coverage, CoverageReport, Missed, Part};
+pub use coverage::{Coverage, CoverageReport, Extent, Missed, Part, Reached};
 pub use parse::{Suite, parse};
 pub use run::{Difference, Failure, Told, tell};
 pub use shipped::shipped;
