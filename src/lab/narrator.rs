@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::demo::{Summary, policies_of};
 use super::scenario::Act;
 use super::{Lab, Transport};
-use crate::model::{CaseStatus, CaseView, SignalView};
+use crate::model::{CaseStatus, CaseView, Reservation, ReservationGround, Signal, SignalView};
 use crate::policy;
 
 const BOLD: Style = Style::new().bold();
@@ -17,6 +18,10 @@ const GREEN: Style = AnsiColor::Green.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// The widest line, and where a field's text begins.
+const COLUMNS: usize = 100;
+const INDENT: usize = 15;
 
 /// Writes to standard output, in colours on a terminal.
 pub(super) struct Narrator {
@@ -36,7 +41,11 @@ impl Narrator {
     }
 
     fn field(&self, name: &str, text: &str) {
-        self.say(&format!("    {DIM}{name:<10}{DIM:#} {text}"));
+        let mut name = name;
+        for line in wrapped(text, COLUMNS - INDENT) {
+            self.say(&format!("    {DIM}{name:<10}{DIM:#} {line}"));
+            name = "";
+        }
     }
 
     pub(super) fn opening(&self, lab: &Lab, people: usize) {
@@ -51,7 +60,9 @@ impl Narrator {
         self.field("Entra", &lab.entra.authority());
     }
 
-    pub(super) fn daemon_is_up(&self, log: &Path) {
+    pub(super) fn daemon_is_up(&self, log: &Path, policies: Option<&Path>) {
+        let policies = policies.map_or("those that ship".to_owned(), |p| p.display().to_string());
+        self.field("policies", &policies);
         self.field(
             "daemon",
             &format!("up and reading; it logs to {}", log.display()),
@@ -79,12 +90,26 @@ impl Narrator {
         );
     }
 
-    pub(super) fn case(&self, lab: &Lab, case: Option<&CaseView>) {
-        let Some(case) = case else {
-            self.field("result", &format!("{RED}no case{RED:#}"));
-            self.say("");
-            return;
-        };
+    /// No case: what was raised all the same, and what policies had against it.
+    pub(super) fn nothing(&self, raised: &[Signal]) {
+        for signal in raised {
+            let text = format!("{} · {}", signal.name, signal.evidence);
+            self.field("signal", &text);
+            for Reservation { policy, ground } in &signal.reservations {
+                let why = match ground {
+                    ReservationGround::When => "its `when` does not hold".to_owned(),
+                    ReservationGround::Exception { name } => format!("its exception `{name}`"),
+                    ReservationGround::Undecided => continue,
+                };
+                self.field("left out", &format!("{} by {policy}: {why}", signal.name));
+            }
+        }
+        let text = format!("{GREEN}nothing{GREEN:#}: no policy called for anything");
+        self.field("decision", &text);
+        self.say("");
+    }
+
+    pub(super) fn case(&self, lab: &Lab, case: &CaseView) {
         for SignalView { signal, text } in &case.signals {
             self.field("signal", &format!("{} · {text}", signal.name));
         }
@@ -120,18 +145,20 @@ impl Narrator {
         self.say("");
     }
 
-    pub(super) fn closing(
-        &self,
-        failures: &[String],
-        contained: usize,
-        queued: usize,
-        protected: usize,
-    ) {
-        for failure in failures {
+    pub(super) fn closing(&self, summary: &Summary) {
+        for failure in &summary.failures {
             self.say(&format!("{RED}not as scripted:{RED:#} {failure}"));
         }
+        let shadowed = match summary.shadowed.len() {
+            0 => String::new(),
+            n => format!(", {n} only recorded"),
+        };
         self.say(&format!(
-            "{BOLD}{contained} contained, {queued} waiting for a human, {protected} protected.{BOLD:#}"
+            "{BOLD}{} contained, {} waiting for a human, {} protected{shadowed}, {} left alone.{BOLD:#}",
+            summary.contained.len(),
+            summary.queued.len(),
+            summary.protected.len(),
+            summary.quiet.len(),
         ));
     }
 
@@ -164,17 +191,65 @@ fn decision(case: &CaseView) -> String {
         .map(|action| action.kind.as_str())
         .collect();
     let kinds = kinds.join(", ");
+    let by = policies_of(case).join(", ");
     match case.status {
-        CaseStatus::Contained => format!("{GREEN}act{GREEN:#}: {kinds}"),
+        CaseStatus::Contained => format!("{GREEN}act{GREEN:#} by {by}: {kinds}"),
         CaseStatus::AwaitingApproval => {
             format!(
-                "{YELLOW}ask{YELLOW:#}: {kinds}? evictd cases approve {}",
+                "{YELLOW}ask{YELLOW:#} by {by}: {kinds}? evictd cases approve {}",
                 case.id.short()
             )
         }
         CaseStatus::Protected => {
             format!("{CYAN}refused{CYAN:#}: the account is protected, nothing was done")
         }
-        status => format!("{RED}{}{RED:#}: {kinds}", status.as_str()),
+        CaseStatus::Shadow => {
+            format!("{CYAN}shadow{CYAN:#} by {by}: recorded, and nothing was done")
+        }
+        status => format!("{RED}{}{RED:#} by {by}: {kinds}", status.as_str()),
+    }
+}
+
+/// Breaks a text between words. A word longer than a line stays whole; what
+/// colours it takes no room.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let width = |word: &str| {
+        anstream::adapter::strip_str(word)
+            .to_string()
+            .chars()
+            .count()
+    };
+    let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let wide = width(word);
+        match lines.last_mut() {
+            Some(line) if used + 1 + wide <= columns => {
+                line.push(' ');
+                line.push_str(word);
+                used += 1 + wide;
+            }
+            _ => {
+                lines.push(word.to_owned());
+                used = wide;
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_no_longer_than_its_columns_unless_a_word_is() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(
+            wrapped("one incomprehensible", 7),
+            ["one", "incomprehensible"]
+        );
+        let coloured = format!("{RED}one{RED:#} two");
+        assert_eq!(wrapped(&coloured, 7), [coloured.as_str()]);
     }
 }

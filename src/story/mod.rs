@@ -11,6 +11,8 @@
 //! a test that passes says what the daemon would do.
 
 mod cast;
+#[cfg(test)]
+mod condition_tests;
 mod coverage;
 mod events;
 mod expectation;

@@ -1,7 +1,7 @@
 //! What happens to a stolen session, in process, on free ports.
 
 use evictd::lab::scenario::{self, Outcome};
-use evictd::model::{ActionKind, ActionState, CaseStatus, Effect};
+use evictd::model::{ActionKind, ActionState, CaseStatus, CaseView, Effect};
 use jiff::Timestamp;
 
 use crate::support::{House, theft, victims};
@@ -22,9 +22,18 @@ async fn the_scripted_morning_ends_as_scripted() {
         [],
         "an ordinary morning raises no case"
     );
+    let mut published = morning.len() as u64;
     for act in scenario::acts(&staff, Timestamp::now()) {
         house.publish(&act.records);
+        published += act.records.len() as u64;
         let (status, revoked) = match act.outcome {
+            Outcome::Quiet => {
+                house.wait_for_records(published).await;
+                let cases = house.client.cases(100).await.unwrap();
+                let of_person = |case: &CaseView| case.user.id.as_str() == act.person.id;
+                assert!(!cases.iter().any(of_person), "{}", act.title);
+                continue;
+            }
             Outcome::Contained => (CaseStatus::Contained, true),
             Outcome::Queued => (CaseStatus::AwaitingApproval, false),
             Outcome::Protected => (CaseStatus::Protected, false),

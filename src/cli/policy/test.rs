@@ -536,4 +536,62 @@ rungs:
         let (_, suites) = load(&args(None)).unwrap();
         assert_eq!(suites.len(), 6);
     }
+
+    const ROOMS: &str = "people: { room: { name: room-paris@contoso.example } }
+stories:
+  - story: a room through Tor
+    when: [09:00 room signs in from tor]
+    expect: nothing by stolen-session, excepted by rooms
+";
+
+    /// A folder that changes a policy that ships, beside one of its own.
+    fn overriding() -> tempfile::TempDir {
+        let dir = folder(&[("tor.test.yaml", STORIES), ("rooms.test.yaml", ROOMS)]);
+        let change = "override: stolen-session
+except:
+  - { name: rooms, when: event.user in lists.rooms, owner: ana, reason: x, until: 2027-01-31 }
+  - { name: lab, when: event.network.country == \"JP\", owner: ana, reason: x, until: 2027-01-31 }
+";
+        fs::write(dir.path().join("change.yaml"), change).unwrap();
+        let lists =
+            "include: [shipped]\nlists: { rooms: { users: [room-paris@contoso.example] } }\n";
+        fs::write(dir.path().join("lists.yaml"), lists).unwrap();
+        dir
+    }
+
+    #[test]
+    fn of_what_is_included_only_the_changes_are_to_be_covered() {
+        let dir = overriding();
+        let report = report(dir.path(), None);
+        let coverage = report.coverage.unwrap();
+        assert_eq!(coverage.policies, ["tor", "stolen-session"]);
+        assert_eq!((coverage.rungs.of, coverage.exceptions.of), (2, 2));
+        let lab = Part::Exception { name: "lab".into() };
+        assert_eq!(coverage.missed[1].parts, [lab]);
+        assert_eq!(report.covered_percent, Some(50));
+    }
+
+    #[test]
+    fn one_file_covers_the_policies_that_it_names() {
+        let dir = overriding();
+        let covered = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            let args = args(Some(&path));
+            let (policies, suites) = load(&args).unwrap();
+            let report = tell(&policies, &suites, None, &Tested::of(&args));
+            report.coverage.map(|coverage| coverage.policies)
+        };
+        let named = |name: &str| Some(vec![name.to_owned()]);
+        assert_eq!(covered("rooms.test.yaml", ROOMS), named("stolen-session"));
+        assert_eq!(covered("tor.test.yaml", STORIES), named("tor"));
+        let nobody = "stories: [{ story: s, when: [09:00 ana signs in], expect: nothing }]\n";
+        assert_eq!(covered("none.test.yaml", nobody), None);
+        let code = run(&TestArgs {
+            min_coverage: Some(1),
+            ..args(Some(&dir.path().join("none.test.yaml")))
+        });
+        let failed = format!("{:?}", ExitCode::FAILURE);
+        assert_eq!(format!("{:?}", code.unwrap()), failed);
+    }
 }
