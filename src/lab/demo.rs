@@ -25,7 +25,7 @@ use super::scenario::{self, Act, Outcome};
 use super::{Lab, Transport};
 use crate::cli::client::Client;
 use crate::cli::output::{self, Format};
-use crate::model::{CaseStatus, CaseView, Signal};
+use crate::model::{ActionState, CaseStatus, CaseView, Signal};
 use crate::ruleset;
 
 /// How long the daemon may take to be ready, an act to end, and the morning to
@@ -173,17 +173,18 @@ async fn play(
     narrator.morning(morning.len(), started.elapsed());
     let mut sent = published;
     for act in scenario::acts(staff, Timestamp::now()) {
-        sent += act.records.len() as u64;
         // Made anew, so that the event's time is now and the seconds are true.
         let act = fresh(staff, &act);
         narrator.act(&act);
+        // One after the other, so that every demo tells the same: what a late
+        // record completes may ask where it would have acted.
         for record in &act.records {
             lab.publish(std::slice::from_ref(record));
+            sent += 1;
+            daemon
+                .wait_for(act.title, |counts| counts.records >= sent)
+                .await?;
         }
-        // The case is told once all of the act is judged.
-        daemon
-            .wait_for(act.title, |counts| counts.records >= sent)
-            .await?;
         let case = daemon.outcome_of(&act, scripted).await?;
         file(lab, &act, case.as_ref(), &mut summary);
         if scripted {
@@ -224,10 +225,12 @@ fn file(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
         return;
     };
     match case.status {
+        // Something else may be asked besides.
+        CaseStatus::AwaitingApproval if revoked => summary.contained.push(who.clone()),
         CaseStatus::Contained => summary.contained.push(who.clone()),
-        CaseStatus::AwaitingApproval if !revoked => summary.queued.push(who.clone()),
-        CaseStatus::Protected if !revoked => summary.protected.push(who.clone()),
-        CaseStatus::Shadow if !revoked => summary.shadowed.push(who.clone()),
+        CaseStatus::AwaitingApproval => summary.queued.push(who.clone()),
+        CaseStatus::Protected => summary.protected.push(who.clone()),
+        CaseStatus::Shadow => summary.shadowed.push(who.clone()),
         _ => {}
     }
     let seconds = case.actions.iter();
@@ -435,11 +438,10 @@ impl Daemon {
             let case = cases
                 .into_iter()
                 .find(|case| case.user.id.as_str() == act.person.id);
-            let status = case.as_ref().map(|case| case.status);
             let ended = if scripted {
-                status == wanted
+                case.as_ref().map(|case| case.status) == wanted
             } else {
-                status != Some(CaseStatus::Responding)
+                !case.as_ref().is_some_and(is_under_way)
             };
             if ended || Instant::now() > deadline {
                 return Ok(match case {
@@ -475,6 +477,12 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// Whether an action is yet to be sent or answered.
+fn is_under_way(case: &CaseView) -> bool {
+    let mut latest = case.latest();
+    latest.any(|action| matches!(action.state, ActionState::Queued | ActionState::Sending))
 }
 
 impl Counts {

@@ -1,5 +1,7 @@
 //! What the demo says while it plays; silent when a script listens.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +11,9 @@ use anstyle::{AnsiColor, Style};
 use super::demo::{Summary, policies_of};
 use super::scenario::Act;
 use super::{Lab, Transport};
-use crate::model::{CaseStatus, CaseView, Reservation, ReservationGround, Signal, SignalView};
+use crate::model::{
+    Admission, CaseStatus, CaseView, Effect, Reservation, ReservationGround, Signal, SignalView,
+};
 use crate::policy;
 
 const BOLD: Style = Style::new().bold();
@@ -118,7 +122,9 @@ impl Narrator {
                 self.field("score", &policy::explain(verdict));
             }
         }
-        self.field("decision", &decision(case));
+        for decision in decisions(case) {
+            self.field("decision", &decision);
+        }
         let user = case.user.id.as_str();
         for call in lab.graph.calls() {
             if call.users.iter().any(|id| id.to_string() == user) {
@@ -184,30 +190,58 @@ impl Narrator {
     }
 }
 
-fn decision(case: &CaseView) -> String {
-    let kinds: Vec<&str> = case
-        .actions
-        .iter()
-        .map(|action| action.kind.as_str())
-        .collect();
-    let kinds = kinds.join(", ");
-    let by = policies_of(case).join(", ");
+/// What the case came to, and by which policy: a line for each of both.
+fn decisions(case: &CaseView) -> Vec<String> {
     match case.status {
-        CaseStatus::Contained => format!("{GREEN}act{GREEN:#} by {by}: {kinds}"),
-        CaseStatus::AwaitingApproval => {
-            format!(
-                "{YELLOW}ask{YELLOW:#} by {by}: {kinds}? evictd cases approve {}",
-                case.id.short()
-            )
-        }
         CaseStatus::Protected => {
-            format!("{CYAN}refused{CYAN:#}: the account is protected, nothing was done")
+            let text = "the account is protected, nothing was done";
+            return vec![format!("{CYAN}refused{CYAN:#}: {text}")];
         }
         CaseStatus::Shadow => {
-            format!("{CYAN}shadow{CYAN:#} by {by}: recorded, and nothing was done")
+            let by = policies_of(case).join(", ");
+            let text = "recorded, and nothing was done";
+            return vec![format!("{CYAN}shadow{CYAN:#} by {by}: {text}")];
         }
-        status => format!("{RED}{}{RED:#} by {by}: {kinds}", status.as_str()),
+        _ => {}
     }
+    let mut lines = Vec::new();
+    if !matches!(
+        case.status,
+        CaseStatus::Contained | CaseStatus::AwaitingApproval
+    ) {
+        lines.push(format!("{RED}{}{RED:#}", case.status.as_str()));
+    }
+    for ((Reverse(effect), policy), kinds) in ordered(case) {
+        let kinds = kinds.join(", ");
+        lines.push(match effect {
+            Effect::Act => format!("{GREEN}act{GREEN:#} by {policy}: {kinds}"),
+            _ => format!(
+                "{YELLOW}ask{YELLOW:#} by {policy}: {kinds}? evictd cases approve {}",
+                case.id.short()
+            ),
+        });
+    }
+    lines
+}
+
+/// The latest order of each kind of action, after the guard, by what became of
+/// it and by policy; acts first.
+fn ordered(case: &CaseView) -> BTreeMap<(Reverse<Effect>, &str), Vec<&'static str>> {
+    let mut latest = BTreeMap::new();
+    for decision in case.decisions.iter().map(|view| &view.decision) {
+        for order in &decision.orders {
+            let effect = match decision.admission {
+                Admission::Demoted(_) => Effect::Ask,
+                _ => order.effect,
+            };
+            latest.insert(order.kind, (Reverse(effect), order.policy.as_str()));
+        }
+    }
+    let mut ordered: BTreeMap<_, Vec<&'static str>> = BTreeMap::new();
+    for (kind, by) in latest {
+        ordered.entry(by).or_default().push(kind.as_str());
+    }
+    ordered
 }
 
 /// Breaks a text between words. A word longer than a line stays whole; what

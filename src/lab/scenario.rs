@@ -279,7 +279,7 @@ fn device_code_phishing(person: Person, now: Timestamp) -> Act {
     Act {
         title: "A device code, phished",
         story: "types a code from a mail into Microsoft's own page; the session it begins is used from a hosting network",
-        outcome: Outcome::Contained,
+        outcome: Outcome::Queued,
         records: vec![entered.to_json(), redeemed.to_json()],
         person,
     }
