@@ -524,3 +524,23 @@ impl Counts {
         counts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_does_not_compile_ends_the_demo_before_it_begins() {
+        let policies = tempfile::tempdir().unwrap();
+        std::fs::write(policies.path().join("a.yaml"), "policy: a\n").unwrap();
+        let directory = policies.path().join("lab");
+        let args = DemoArgs {
+            headless: true,
+            policies: Some(policies.path().to_owned()),
+            format: Format::Text,
+            directory: Some(directory.clone()),
+        };
+        assert!(!run(&args).await.unwrap());
+        assert!(!directory.exists(), "nothing was started");
+    }
+}

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::cast::Cast;
-use super::sentence::misspelt_risk;
+use super::risk::misspelt_risk;
 use super::words::Fault;
 use crate::model::{ActionKind, Effect, GuardReason};
 use crate::policy::problem::{nearest, suggestion};

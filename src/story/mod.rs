@@ -14,9 +14,12 @@ mod cast;
 #[cfg(test)]
 mod condition_tests;
 mod coverage;
+mod deed;
 mod events;
 mod expectation;
+mod names;
 mod parse;
+mod risk;
 mod run;
 mod seen;
 mod sentence;

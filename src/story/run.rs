@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use super::cast::Cast;
 use super::coverage::Coverage;
+use super::deed::{Act, Deed};
 use super::events::Recorder;
 use super::expectation::Expectation;
 use super::parse::{Moment, Story, Suite, time};
 use super::seen::{Aside, Seen};
-use super::sentence::{Act, Deed, What};
+use super::sentence::What;
 use crate::detect::{Look, intel::Intel};
 use crate::engine::{self, Given};
 use crate::ingest::entra;

@@ -2,7 +2,8 @@
 //! does, and says why; the mistakes of a file are told where they are.
 
 use super::cast::Cast;
-use super::sentence::{Act, How, What, When};
+use super::deed::{Act, How};
+use super::sentence::{What, When};
 use super::words::Fault;
 use super::*;
 use crate::policy::{PolicySet, Problem, Source};
