@@ -93,12 +93,8 @@ signals:
     let cases = house.client.cases(100).await.unwrap();
     assert_eq!(cases.len(), 1, "the exception holds on every morning");
     let known = house.client.memory(&room.person.id).await.unwrap();
-    let excepted = |signal: &Signal| {
-        let grounds = signal.reservations.iter().map(|r| &r.ground);
-        grounds
-            .into_iter()
-            .any(|ground| matches!(ground, ReservationGround::Exception { name } if &**name == "meeting-rooms"))
-    };
+    let by_the_room = |ground: &ReservationGround| matches!(ground, ReservationGround::Exception { name } if &**name == "meeting-rooms");
+    let excepted = |signal: &Signal| signal.reservations.iter().any(|r| by_the_room(&r.ground));
     assert!(known.memory.signals.iter().any(excepted));
     house.daemon.stop().await.unwrap();
 }
