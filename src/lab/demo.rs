@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -25,11 +25,14 @@ use super::scenario::{self, Act, Outcome};
 use super::{Lab, Transport};
 use crate::cli::client::Client;
 use crate::cli::output::{self, Format};
-use crate::model::{CaseStatus, CaseView};
+use crate::model::{ActionState, CaseStatus, CaseView, Signal};
+use crate::ruleset;
 
 /// How long the daemon may take to be ready, an act to end, and the morning to
 /// be judged.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than an act takes, and shorter than what was before it is ago.
+const ACT: SignedDuration = SignedDuration::from_mins(10);
 /// How often the daemon is asked.
 const POLL: Duration = Duration::from_millis(20);
 /// Records in a message of the ordinary morning.
@@ -41,11 +44,16 @@ const PARTITIONS: usize = 4;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   evictd demo
+  evictd demo --policies ./policies --headless
   evictd demo --headless --format json | jq .contained")]
 pub struct DemoArgs {
-    /// Play to the end and exit: 0 if every scripted outcome came true.
+    /// Play to the end and exit: 0 if every scripted outcome came true; with
+    /// policies of your own nothing is scripted but that all is judged.
     #[arg(long)]
     headless: bool,
+    /// Judge by the policies of this folder, not by those that ship.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -60,19 +68,28 @@ pub struct Summary {
     #[serde(flatten)]
     counts: Counts,
     /// Users whose sessions were revoked.
-    contained: Vec<String>,
+    pub(super) contained: Vec<String>,
     /// Users about whom a human is asked.
-    queued: Vec<String>,
+    pub(super) queued: Vec<String>,
     /// Protected users on whom the guard refused to act.
-    protected: Vec<String>,
+    pub(super) protected: Vec<String>,
+    /// Users about whom only shadow policies spoke.
+    pub(super) shadowed: Vec<String>,
+    /// Users in the acts about whom no policy called for anything.
+    pub(super) quiet: Vec<String>,
+    /// The policies that called for what was done, asked or recorded, by user.
+    by: BTreeMap<String, Vec<String>>,
     /// What Graph saw.
     graph: GraphSummary,
+    /// Users in the acts whose sessions the tenant says are revoked.
+    #[serde(skip)]
+    revoked: usize,
     /// Seconds from the event to the acknowledgement, by contained user.
     seconds: BTreeMap<String, f64>,
     /// Whether every scripted outcome came true.
     passed: bool,
     /// What did not.
-    failures: Vec<String>,
+    pub(super) failures: Vec<String>,
 }
 
 /// What Graph saw.
@@ -87,6 +104,13 @@ pub struct GraphSummary {
 /// # Errors
 /// When the lab or the daemon cannot be started.
 pub async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
+    if let Err(errors) = ruleset::load(args.policies.as_deref()) {
+        output::print(|out| writeln!(out, "{errors}"))?;
+        return Ok(false);
+    }
+    // The daemon is told of it in a file that lies elsewhere.
+    let own = args.policies.as_deref().map(Path::canonicalize);
+    let own = own.transpose().context("the folder of policies")?;
     let temporary;
     let directory = match &args.directory {
         Some(directory) => {
@@ -99,21 +123,16 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         }
     };
     let narrator = Narrator::new(args.format == Format::Text);
-    let mut people = scenario::staff();
-    people.push(scenario::break_glass());
+    let people = scenario::tenant();
     let lab = Lab::start(directory, &people, PARTITIONS)
         .await
         .context("starting the lab")?;
     narrator.opening(&lab, people.len());
-    let mut daemon = Daemon::start(&lab, directory).await?;
-    narrator.daemon_is_up(&daemon.log);
-    let summary = play(&lab, &mut daemon, &narrator, &people[..people.len() - 1]).await?;
-    narrator.closing(
-        &summary.failures,
-        summary.contained.len(),
-        summary.queued.len(),
-        summary.protected.len(),
-    );
+    let mut daemon = Daemon::start(&lab, directory, own.as_deref()).await?;
+    narrator.daemon_is_up(&daemon.log, own.as_deref());
+    let scripted = own.is_none();
+    let summary = play(&lab, &mut daemon, &narrator, scripted).await?;
+    narrator.closing(&summary);
     if args.format == Format::Json {
         output::json(&summary)?;
     }
@@ -132,9 +151,10 @@ async fn play(
     lab: &Lab,
     daemon: &mut Daemon,
     narrator: &Narrator,
-    staff: &[Person],
+    scripted: bool,
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
+    let staff = &scenario::staff();
     let started = Instant::now();
     let now = Timestamp::now();
     let mut morning = scenario::fortnight(staff, now);
@@ -151,31 +171,38 @@ async fn play(
         })
         .await?;
     narrator.morning(morning.len(), started.elapsed());
-    let mut scripted = published;
+    let mut sent = published;
     for act in scenario::acts(staff, Timestamp::now()) {
-        scripted += act.records.len() as u64;
         // Made anew, so that the event's time is now and the seconds are true.
         let act = fresh(staff, &act);
         narrator.act(&act);
+        // One after the other, so that every demo tells the same: what a late
+        // record completes may ask where it would have acted.
         for record in &act.records {
             lab.publish(std::slice::from_ref(record));
+            sent += 1;
+            daemon
+                .wait_for(act.title, |counts| counts.records >= sent)
+                .await?;
         }
-        // The case is told once all of the act is judged.
-        daemon
-            .wait_for(act.title, |counts| counts.records >= scripted)
-            .await?;
-        let case = daemon.outcome_of(&act).await?;
-        judge(lab, &act, case.as_ref(), &mut summary);
-        narrator.case(lab, case.as_ref());
+        let case = daemon.outcome_of(&act, scripted).await?;
+        file(lab, &act, case.as_ref(), &mut summary);
+        if scripted {
+            judge(lab, &act, case.as_ref(), &mut summary);
+        }
+        match &case {
+            Some(case) => narrator.case(lab, case),
+            None => narrator.nothing(&daemon.lately_raised(&act).await?),
+        }
     }
     let counts = daemon
-        .wait_for("the acts' records", |counts| counts.records >= scripted)
+        .wait_for("the acts' records", |counts| counts.records >= sent)
         .await?;
     summary.counts = counts;
     let calls = lab.graph.calls();
     summary.graph.requests = calls.len() as u64;
     summary.graph.throttled = calls.iter().filter(|call| call.status == Some(429)).count() as u64;
-    expect(&mut summary, published, scripted, &calls);
+    expect(&mut summary, published, sent, &calls);
     Ok(summary)
 }
 
@@ -186,37 +213,68 @@ fn fresh(staff: &[Person], act: &Act) -> Act {
         .unwrap_or_else(|| act.clone())
 }
 
-/// Files the person under what became of them, and notes where the tenant or
-/// the case say otherwise than the script.
-fn judge(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
+/// Files the person under what became of them.
+fn file(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
     let who = act.person.principal_name.clone();
     let revoked = is_revoked(lab, &act.person);
-    match case.map(|case| case.status) {
-        Some(CaseStatus::Contained) if revoked => summary.contained.push(who.clone()),
-        Some(CaseStatus::AwaitingApproval) if !revoked => summary.queued.push(who.clone()),
-        Some(CaseStatus::Protected) if !revoked => summary.protected.push(who.clone()),
+    if revoked {
+        summary.revoked += 1;
+    }
+    let Some(case) = case else {
+        summary.quiet.push(who);
+        return;
+    };
+    match case.status {
+        // Something else may be asked besides.
+        CaseStatus::AwaitingApproval if revoked => summary.contained.push(who.clone()),
+        CaseStatus::Contained => summary.contained.push(who.clone()),
+        CaseStatus::AwaitingApproval => summary.queued.push(who.clone()),
+        CaseStatus::Protected => summary.protected.push(who.clone()),
+        CaseStatus::Shadow => summary.shadowed.push(who.clone()),
         _ => {}
     }
-    let listed = match act.outcome {
-        Outcome::Contained => &summary.contained,
-        Outcome::Queued => &summary.queued,
-        Outcome::Protected => &summary.protected,
+    let seconds = case.actions.iter();
+    let seconds = seconds.filter_map(|action| action.event_to_acknowledged_seconds);
+    if let Some(seconds) = seconds.reduce(f64::min) {
+        summary.seconds.insert(who.clone(), seconds);
+    }
+    let policies = policies_of(case).into_iter().map(str::to_owned);
+    summary.by.insert(who, policies.collect());
+}
+
+/// The policies that called for what a case came to: those of its orders, or
+/// those in shadow where nothing was ordered.
+pub(super) fn policies_of(case: &CaseView) -> Vec<&str> {
+    let decisions = || case.decisions.iter().map(|view| &view.decision);
+    let orders = decisions().flat_map(|decision| &decision.orders);
+    let mut names: Vec<&str> = orders.map(|order| order.policy.as_str()).collect();
+    if names.is_empty() {
+        let verdicts = decisions().flat_map(|decision| &decision.verdicts);
+        let spoke = verdicts.filter(|verdict| verdict.effect.is_some());
+        names = spoke.map(|verdict| verdict.policy.as_str()).collect();
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Notes where the tenant or the case say otherwise than the script.
+fn judge(lab: &Lab, act: &Act, case: Option<&CaseView>, summary: &mut Summary) {
+    let revoked = is_revoked(lab, &act.person);
+    let (listed, revokes) = match act.outcome {
+        Outcome::Contained => (&summary.contained, true),
+        Outcome::Queued => (&summary.queued, false),
+        Outcome::Protected => (&summary.protected, false),
+        Outcome::Quiet => (&summary.quiet, false),
     };
-    if listed.last() != Some(&who) {
+    let who = &act.person.principal_name;
+    if listed.last() != Some(who) || revoked != revokes {
         let status = case.map_or("no case", |case| case.status.as_str());
         summary.failures.push(format!(
             "{who}: expected {:?}, the case says {status}, sessions {}",
             act.outcome,
             if revoked { "revoked" } else { "not revoked" }
         ));
-    }
-    if let Some(seconds) = case.and_then(|case| {
-        case.actions
-            .iter()
-            .filter_map(|action| action.event_to_acknowledged_seconds)
-            .reduce(f64::min)
-    }) {
-        summary.seconds.insert(who, seconds);
     }
 }
 
@@ -228,18 +286,15 @@ fn is_revoked(lab: &Lab, person: &Person) -> bool {
 }
 
 /// What must hold of the whole, beside each act's outcome.
-fn expect(summary: &mut Summary, published: u64, scripted: u64, calls: &[super::graph::Call]) {
+fn expect(summary: &mut Summary, published: u64, sent: u64, calls: &[super::graph::Call]) {
     let revoked = calls
         .iter()
         .filter(|c| c.path.ends_with("/revokeSignInSessions"))
         .count();
     let checks = [
         (
-            summary.counts.records == scripted,
-            format!(
-                "{} records read, {scripted} were sent",
-                summary.counts.records
-            ),
+            summary.counts.records == sent,
+            format!("{} records read, {sent} were sent", summary.counts.records),
         ),
         (
             summary.counts.events + summary.counts.quarantined == summary.counts.records,
@@ -260,11 +315,8 @@ fn expect(summary: &mut Summary, published: u64, scripted: u64, calls: &[super::
             ),
         ),
         (
-            revoked == summary.contained.len(),
-            format!(
-                "{revoked} revokes for {} contained",
-                summary.contained.len()
-            ),
+            revoked == summary.revoked,
+            format!("{revoked} revokes for {} users", summary.revoked),
         ),
         (
             summary.graph.throttled == 0,
@@ -305,8 +357,8 @@ struct Counts {
 }
 
 impl Daemon {
-    async fn start(lab: &Lab, directory: &Path) -> anyhow::Result<Self> {
-        let config = lab.write_config(Transport::Tls, None)?;
+    async fn start(lab: &Lab, directory: &Path, policies: Option<&Path>) -> anyhow::Result<Self> {
+        let config = lab.write_config(Transport::Tls, policies)?;
         let log = directory.join("evictd.log");
         let child = Command::new(std::env::current_exe().context("the path of this program")?)
             .args(["run", "--config"])
@@ -371,13 +423,14 @@ impl Daemon {
         }
     }
 
-    /// The case of the act's person once it has ended as scripted; whatever
-    /// there is when patience ends.
-    async fn outcome_of(&self, act: &Act) -> anyhow::Result<Option<CaseView>> {
+    /// The case of the act's person once it has ended as scripted, or at all;
+    /// whatever there is when patience ends. The act was judged before.
+    async fn outcome_of(&self, act: &Act, scripted: bool) -> anyhow::Result<Option<CaseView>> {
         let wanted = match act.outcome {
-            Outcome::Contained => CaseStatus::Contained,
-            Outcome::Queued => CaseStatus::AwaitingApproval,
-            Outcome::Protected => CaseStatus::Protected,
+            Outcome::Contained => Some(CaseStatus::Contained),
+            Outcome::Queued => Some(CaseStatus::AwaitingApproval),
+            Outcome::Protected => Some(CaseStatus::Protected),
+            Outcome::Quiet => None,
         };
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -385,7 +438,11 @@ impl Daemon {
             let case = cases
                 .into_iter()
                 .find(|case| case.user.id.as_str() == act.person.id);
-            let ended = case.as_ref().is_some_and(|case| case.status == wanted);
+            let ended = if scripted {
+                case.as_ref().map(|case| case.status) == wanted
+            } else {
+                !case.as_ref().is_some_and(is_under_way)
+            };
             if ended || Instant::now() > deadline {
                 return Ok(match case {
                     Some(case) => Some(self.client.case(&case.id.to_string()).await?),
@@ -394,6 +451,16 @@ impl Daemon {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// What the act's person did raise, though no policy called for anything.
+    async fn lately_raised(&self, act: &Act) -> anyhow::Result<Vec<Signal>> {
+        let known = self.client.memory(&act.person.id).await?;
+        let mut signals = known.memory.signals;
+        let latest = signals.iter().map(|signal| signal.at).max();
+        let since = Timestamp::now() - ACT;
+        signals.retain(|signal| Some(signal.at) == latest && signal.at >= since);
+        Ok(signals)
     }
 
     async fn stop(mut self) -> anyhow::Result<()> {
@@ -410,6 +477,12 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// Whether an action is yet to be sent or answered.
+fn is_under_way(case: &CaseView) -> bool {
+    let mut latest = case.latest();
+    latest.any(|action| matches!(action.state, ActionState::Queued | ActionState::Sending))
 }
 
 impl Counts {
@@ -449,5 +522,25 @@ impl Counts {
             }
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_does_not_compile_ends_the_demo_before_it_begins() {
+        let policies = tempfile::tempdir().unwrap();
+        std::fs::write(policies.path().join("a.yaml"), "policy: a\n").unwrap();
+        let directory = policies.path().join("lab");
+        let args = DemoArgs {
+            headless: true,
+            policies: Some(policies.path().to_owned()),
+            format: Format::Text,
+            directory: Some(directory.clone()),
+        };
+        assert!(!run(&args).await.unwrap());
+        assert!(!directory.exists(), "nothing was started");
     }
 }

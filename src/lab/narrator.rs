@@ -1,14 +1,19 @@
 //! What the demo says while it plays; silent when a script listens.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::demo::{Summary, policies_of};
 use super::scenario::Act;
 use super::{Lab, Transport};
-use crate::model::{CaseStatus, CaseView, SignalView};
+use crate::model::{
+    Admission, CaseStatus, CaseView, Effect, Reservation, ReservationGround, Signal, SignalView,
+};
 use crate::policy;
 
 const BOLD: Style = Style::new().bold();
@@ -17,6 +22,10 @@ const GREEN: Style = AnsiColor::Green.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// The widest line, and where a field's text begins.
+const COLUMNS: usize = 100;
+const INDENT: usize = 15;
 
 /// Writes to standard output, in colours on a terminal.
 pub(super) struct Narrator {
@@ -36,7 +45,11 @@ impl Narrator {
     }
 
     fn field(&self, name: &str, text: &str) {
-        self.say(&format!("    {DIM}{name:<10}{DIM:#} {text}"));
+        let mut name = name;
+        for line in wrapped(text, COLUMNS - INDENT) {
+            self.say(&format!("    {DIM}{name:<10}{DIM:#} {line}"));
+            name = "";
+        }
     }
 
     pub(super) fn opening(&self, lab: &Lab, people: usize) {
@@ -51,7 +64,9 @@ impl Narrator {
         self.field("Entra", &lab.entra.authority());
     }
 
-    pub(super) fn daemon_is_up(&self, log: &Path) {
+    pub(super) fn daemon_is_up(&self, log: &Path, policies: Option<&Path>) {
+        let policies = policies.map_or("those that ship".to_owned(), |p| p.display().to_string());
+        self.field("policies", &policies);
         self.field(
             "daemon",
             &format!("up and reading; it logs to {}", log.display()),
@@ -79,12 +94,26 @@ impl Narrator {
         );
     }
 
-    pub(super) fn case(&self, lab: &Lab, case: Option<&CaseView>) {
-        let Some(case) = case else {
-            self.field("result", &format!("{RED}no case{RED:#}"));
-            self.say("");
-            return;
-        };
+    /// No case: what was raised all the same, and what policies had against it.
+    pub(super) fn nothing(&self, raised: &[Signal]) {
+        for signal in raised {
+            let text = format!("{} · {}", signal.name, signal.evidence);
+            self.field("signal", &text);
+            for Reservation { policy, ground } in &signal.reservations {
+                let why = match ground {
+                    ReservationGround::When => "its `when` does not hold".to_owned(),
+                    ReservationGround::Exception { name } => format!("its exception `{name}`"),
+                    ReservationGround::Undecided => continue,
+                };
+                self.field("left out", &format!("{} by {policy}: {why}", signal.name));
+            }
+        }
+        let text = format!("{GREEN}nothing{GREEN:#}: no policy called for anything");
+        self.field("decision", &text);
+        self.say("");
+    }
+
+    pub(super) fn case(&self, lab: &Lab, case: &CaseView) {
         for SignalView { signal, text } in &case.signals {
             self.field("signal", &format!("{} · {text}", signal.name));
         }
@@ -93,7 +122,9 @@ impl Narrator {
                 self.field("score", &policy::explain(verdict));
             }
         }
-        self.field("decision", &decision(case));
+        for decision in decisions(case) {
+            self.field("decision", &decision);
+        }
         let user = case.user.id.as_str();
         for call in lab.graph.calls() {
             if call.users.iter().any(|id| id.to_string() == user) {
@@ -120,18 +151,20 @@ impl Narrator {
         self.say("");
     }
 
-    pub(super) fn closing(
-        &self,
-        failures: &[String],
-        contained: usize,
-        queued: usize,
-        protected: usize,
-    ) {
-        for failure in failures {
+    pub(super) fn closing(&self, summary: &Summary) {
+        for failure in &summary.failures {
             self.say(&format!("{RED}not as scripted:{RED:#} {failure}"));
         }
+        let shadowed = match summary.shadowed.len() {
+            0 => String::new(),
+            n => format!(", {n} only recorded"),
+        };
         self.say(&format!(
-            "{BOLD}{contained} contained, {queued} waiting for a human, {protected} protected.{BOLD:#}"
+            "{BOLD}{} contained, {} waiting for a human, {} protected{shadowed}, {} left alone.{BOLD:#}",
+            summary.contained.len(),
+            summary.queued.len(),
+            summary.protected.len(),
+            summary.quiet.len(),
         ));
     }
 
@@ -157,24 +190,100 @@ impl Narrator {
     }
 }
 
-fn decision(case: &CaseView) -> String {
-    let kinds: Vec<&str> = case
-        .actions
-        .iter()
-        .map(|action| action.kind.as_str())
-        .collect();
-    let kinds = kinds.join(", ");
+/// What the case came to, and by which policy: a line for each of both.
+fn decisions(case: &CaseView) -> Vec<String> {
     match case.status {
-        CaseStatus::Contained => format!("{GREEN}act{GREEN:#}: {kinds}"),
-        CaseStatus::AwaitingApproval => {
-            format!(
-                "{YELLOW}ask{YELLOW:#}: {kinds}? evictd cases approve {}",
-                case.id.short()
-            )
-        }
         CaseStatus::Protected => {
-            format!("{CYAN}refused{CYAN:#}: the account is protected, nothing was done")
+            let text = "the account is protected, nothing was done";
+            return vec![format!("{CYAN}refused{CYAN:#}: {text}")];
         }
-        status => format!("{RED}{}{RED:#}: {kinds}", status.as_str()),
+        CaseStatus::Shadow => {
+            let by = policies_of(case).join(", ");
+            let text = "recorded, and nothing was done";
+            return vec![format!("{CYAN}shadow{CYAN:#} by {by}: {text}")];
+        }
+        _ => {}
+    }
+    let mut lines = Vec::new();
+    if !matches!(
+        case.status,
+        CaseStatus::Contained | CaseStatus::AwaitingApproval
+    ) {
+        lines.push(format!("{RED}{}{RED:#}", case.status.as_str()));
+    }
+    for ((Reverse(effect), policy), kinds) in ordered(case) {
+        let kinds = kinds.join(", ");
+        lines.push(match effect {
+            Effect::Act => format!("{GREEN}act{GREEN:#} by {policy}: {kinds}"),
+            _ => format!(
+                "{YELLOW}ask{YELLOW:#} by {policy}: {kinds}? evictd cases approve {}",
+                case.id.short()
+            ),
+        });
+    }
+    lines
+}
+
+/// The latest order of each kind of action, after the guard, by what became of
+/// it and by policy; acts first.
+fn ordered(case: &CaseView) -> BTreeMap<(Reverse<Effect>, &str), Vec<&'static str>> {
+    let mut latest = BTreeMap::new();
+    for decision in case.decisions.iter().map(|view| &view.decision) {
+        for order in &decision.orders {
+            let effect = match decision.admission {
+                Admission::Demoted(_) => Effect::Ask,
+                _ => order.effect,
+            };
+            latest.insert(order.kind, (Reverse(effect), order.policy.as_str()));
+        }
+    }
+    let mut ordered: BTreeMap<_, Vec<&'static str>> = BTreeMap::new();
+    for (kind, by) in latest {
+        ordered.entry(by).or_default().push(kind.as_str());
+    }
+    ordered
+}
+
+/// Breaks a text between words. A word longer than a line stays whole; what
+/// colours it takes no room.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let width = |word: &str| {
+        anstream::adapter::strip_str(word)
+            .to_string()
+            .chars()
+            .count()
+    };
+    let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let wide = width(word);
+        match lines.last_mut() {
+            Some(line) if used + 1 + wide <= columns => {
+                line.push(' ');
+                line.push_str(word);
+                used += 1 + wide;
+            }
+            _ => {
+                lines.push(word.to_owned());
+                used = wide;
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_no_longer_than_its_columns_unless_a_word_is() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(
+            wrapped("one incomprehensible", 7),
+            ["one", "incomprehensible"]
+        );
+        let coloured = format!("{RED}one{RED:#} two");
+        assert_eq!(wrapped(&coloured, 7), [coloured.as_str()]);
     }
 }

@@ -135,6 +135,40 @@ pub const CHROME_LINUX: Agent = Agent {
     system: "Linux",
 };
 
+/// An application and what it signs in to, as Entra logs them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Application {
+    /// `appId` and `appDisplayName`.
+    pub app: (&'static str, &'static str),
+    /// `resourceId` and `resourceDisplayName`.
+    pub resource: (&'static str, &'static str),
+}
+
+/// The portal in a browser, as everybody begins the day.
+pub const PORTAL: Application = Application {
+    app: ("4765445b-32c6-49b0-83e6-1d93765276ca", "OfficeHome"),
+    resource: (
+        "00000003-0000-0ff1-ce00-000000000000",
+        "Office 365 SharePoint Online",
+    ),
+};
+/// What a phished code is most often for: a public client that reads mail.
+pub const MAIL: Application = Application {
+    app: ("d3590ed6-52b3-4102-aeff-aad2292ab01c", "Microsoft Office"),
+    resource: (
+        "00000002-0000-0ff1-ce00-000000000000",
+        "Office 365 Exchange Online",
+    ),
+};
+/// What a meeting room's screen runs.
+pub const TEAMS: Application = Application {
+    app: ("1fec8e78-bce4-4aaf-ab1b-5451cc387264", "Microsoft Teams"),
+    resource: (
+        "cc15fd57-2c6c-4117-a88c-83b1d56b4bbe",
+        "Microsoft Teams Services",
+    ),
+};
+
 /// One sign-in to be written as a record.
 #[derive(Debug, Clone)]
 pub struct SignInRecord<'a> {
@@ -150,6 +184,10 @@ pub struct SignInRecord<'a> {
     pub session: String,
     /// With which browser.
     pub agent: Agent,
+    /// With which application.
+    pub client: Application,
+    /// Whether the session came by device code.
+    pub device_code: bool,
     /// Whether on the person's own laptop, registered and compliant.
     pub laptop: bool,
     /// `SignInLogs` or `NonInteractiveUserSignInLogs`.
@@ -170,6 +208,8 @@ impl<'a> SignInRecord<'a> {
             at,
             session: person.session(),
             agent: EDGE,
+            client: PORTAL,
+            device_code: false,
             laptop: true,
             interactive: true,
             error_code: 0,
@@ -210,6 +250,9 @@ impl<'a> SignInRecord<'a> {
     }
 
     fn who_and_what(&self, correlation: &str) -> Value {
+        let client = self.client;
+        // Once the code is redeemed only the way the session came by says so.
+        let redeems = self.device_code && self.interactive;
         json!({
             "id": self.id,
             "createdDateTime": self.at.to_string(),
@@ -217,10 +260,10 @@ impl<'a> SignInRecord<'a> {
             "userPrincipalName": self.person.principal_name,
             "userId": self.person.id,
             "userType": "Member",
-            "appId": "4765445b-32c6-49b0-83e6-1d93765276ca",
-            "appDisplayName": "OfficeHome",
-            "resourceDisplayName": "Office 365 SharePoint Online",
-            "resourceId": "00000003-0000-0ff1-ce00-000000000000",
+            "appId": client.app.0,
+            "appDisplayName": client.app.1,
+            "resourceDisplayName": client.resource.1,
+            "resourceId": client.resource.0,
             "resourceTenantId": TENANT,
             "homeTenantId": TENANT,
             "crossTenantAccessType": "none",
@@ -229,8 +272,8 @@ impl<'a> SignInRecord<'a> {
             "sessionId": self.session,
             "uniqueTokenIdentifier": record_id(&[&self.id, "token"]),
             "incomingTokenType": "none",
-            "authenticationProtocol": "none",
-            "originalTransferMethod": "none",
+            "authenticationProtocol": if redeems { "deviceCode" } else { "none" },
+            "originalTransferMethod": if self.device_code { "deviceCodeFlow" } else { "none" },
         })
     }
 

@@ -4,12 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::records::{
-    Agent, CHROME_LINUX, EDGE, HOSTING, HOSTING_SINGAPORE, LAGOS, OFFICES, Person, SignInRecord,
-    Spot, TOR_EXIT, record_id, risk_event,
+    Agent, CHROME_LINUX, EDGE, HOSTING, HOSTING_SINGAPORE, LAGOS, MAIL, OFFICES, Person,
+    SignInRecord, Spot, TEAMS, TOR_EXIT, record_id, risk_event,
 };
 
 /// The break-glass account that the shipped `guard.yaml` protects.
 pub const BREAK_GLASS: &str = "breakglass@contoso.example";
+/// The meeting room whose screen signs in by device code each morning.
+pub const MEETING_ROOM: &str = "room.curie@contoso.example";
 
 /// What must come of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Outcome {
     Queued,
     /// Nothing is done: the account is protected.
     Protected,
+    /// No policy calls for anything.
+    Quiet,
 }
 
 /// One thing that happens to one person.
@@ -65,6 +69,18 @@ pub fn break_glass() -> Person {
     Person::new("breakglass", OFFICES[0], 250)
 }
 
+/// The meeting room's account as a person.
+pub fn meeting_room() -> Person {
+    Person::new("Room Curie", OFFICES[0], 251)
+}
+
+/// Everybody who has an account at Contoso.
+pub fn tenant() -> Vec<Person> {
+    let mut people = staff();
+    people.extend([meeting_room(), break_glass()]);
+    people
+}
+
 /// An hour of ordinary work that ends at `now`: everybody signs in, and their
 /// applications renew tokens. Every 30th record is delivered twice, as the
 /// real stream does (3–4 %).
@@ -102,13 +118,27 @@ pub fn fortnight(people: &[Person], now: Timestamp) -> Vec<Value> {
                 let at = now - SignedDuration::from_hours(24 * day - hours);
                 let at_work = SignInRecord {
                     interactive: hours == 0,
-                    ..SignInRecord::at_home(&act.person, at)
+                    ..usual(&act.person, at)
                 };
                 records.push(at_work.to_json());
             }
         }
     }
     records
+}
+
+/// How somebody signs in at home: a meeting room has no keyboard, so that a
+/// colleague types its code.
+fn usual(person: &Person, at: Timestamp) -> SignInRecord<'_> {
+    let at_home = SignInRecord::at_home(person, at);
+    if person.principal_name != MEETING_ROOM {
+        return at_home;
+    }
+    SignInRecord {
+        client: TEAMS,
+        device_code: true,
+        ..at_home
+    }
 }
 
 /// A message that holds a record which cannot be decoded between two that can.
@@ -138,6 +168,8 @@ pub fn acts(people: &[Person], now: Timestamp) -> Vec<Act> {
         stolen_session(person("Dana Eriksen"), now),
         phishing_proxy(person("Goran Horvat"), now),
         attacker_in_the_middle(person("Emil Ferrari"), now),
+        device_code_phishing(person("Ines Ivanova"), now),
+        meeting_room_signs_in(now),
         protected_account(now),
         needs_a_human(person("Farah Garcia"), now),
     ]
@@ -223,6 +255,43 @@ fn attacker_in_the_middle(person: Person, now: Timestamp) -> Act {
         story: "signed in through a phishing proxy; Identity Protection noticed",
         outcome: Outcome::Contained,
         records,
+        person,
+    }
+}
+
+/// The thief began a sign-in on their own machine and sent the victim its
+/// code: the victim's record looks like work, the tokens go to the thief.
+fn device_code_phishing(person: Person, now: Timestamp) -> Act {
+    let session = record_id(&[&person.id, "code"]);
+    let entered = SignInRecord {
+        client: MAIL,
+        device_code: true,
+        session: session.clone(),
+        ..SignInRecord::at_home(&person, now - SignedDuration::from_secs(20))
+    };
+    let redeemed = SignInRecord {
+        client: MAIL,
+        device_code: true,
+        session,
+        interactive: false,
+        ..intruder(&person, HOSTING, CHROME_LINUX, now)
+    };
+    Act {
+        title: "A device code, phished",
+        story: "types a code from a mail into Microsoft's own page; the session it begins is used from a hosting network",
+        outcome: Outcome::Queued,
+        records: vec![entered.to_json(), redeemed.to_json()],
+        person,
+    }
+}
+
+fn meeting_room_signs_in(now: Timestamp) -> Act {
+    let person = meeting_room();
+    Act {
+        title: "A meeting room",
+        story: "signs in by device code, as its screen does each morning",
+        outcome: Outcome::Quiet,
+        records: vec![usual(&person, now).to_json()],
         person,
     }
 }

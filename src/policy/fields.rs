@@ -74,7 +74,11 @@ impl<'n> Fields<'n> {
         for entry in &entries {
             if !allowed.contains(&entry.name) {
                 let message = format!("{} is not a key of {what}", quoted(entry.name));
-                sink.report_with_hint(entry.key.place, message, suggestion(entry.name, allowed));
+                let hint = match elsewhere(entry.name) {
+                    Some(place) => place.to_owned(),
+                    None => suggestion(entry.name, allowed),
+                };
+                sink.report_with_hint(entry.key.place, message, hint);
             }
         }
         Some(Self {
@@ -102,6 +106,13 @@ impl<'n> Fields<'n> {
         }
         found
     }
+}
+
+/// Where a key belongs that is right in another file.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    let settings = ["include", "guard", "lists", "parameters"];
+    let hint = "it stands in a file without a policy, `set.yaml` beside this one";
+    settings.contains(&name).then_some(hint)
 }
 
 /// An optional field: `default` where it is absent, `None` where it is wrong.

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cast::{App, Cast, Machine, Person, STRANGER, STRANGERS_DEVICE, Spot, id_of};
-use super::sentence::{Act, DENIED, Deed, How, What};
+use super::deed::{Act, DENIED, Deed, How};
+use super::sentence::What;
 use crate::model::{IncomingToken, Protocol, TransferMethod};
 
 /// The tenant of all stories.

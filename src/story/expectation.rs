@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 
 use super::cast::Cast;
-use super::sentence::misspelt_risk;
+use super::risk::misspelt_risk;
 use super::words::Fault;
 use crate::model::{ActionKind, Effect, GuardReason};
-use crate::policy::PolicySet;
 use crate::policy::problem::{nearest, suggestion};
+use crate::policy::{Policy, PolicySet};
 use crate::ruleset;
 
 /// What an expectation may say of the outcome, weakest first.
@@ -112,6 +112,15 @@ pub(super) enum Claim {
     Without(String),
     /// The question is taken back.
     Withdrawn,
+    /// An exception left a signal out: of that policy, or of any.
+    Excepted {
+        exception: String,
+        policy: Option<String>,
+    },
+    /// `when` left a signal out: of that policy, or of any.
+    LeftAside {
+        policy: Option<String>,
+    },
 }
 
 /// A clause with the words it was written in.
@@ -126,6 +135,18 @@ pub(super) struct Clause {
 pub(super) struct Expectation {
     pub(super) person: Option<String>,
     pub(super) clauses: Vec<Clause>,
+}
+
+impl Expectation {
+    /// The policies that it speaks of.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &str> {
+        self.clauses
+            .iter()
+            .filter_map(|clause| match &clause.claim {
+                Claim::Outcome { policy, .. } => policy.as_deref(),
+                _ => None,
+            })
+    }
 }
 
 /// What the names of an expectation are checked against.
@@ -181,7 +202,7 @@ struct Reader<'a> {
 }
 
 /// How a clause begins.
-const FIRST_WORDS: [&str; 11] = [
+const FIRST_WORDS: [&str; 13] = [
     "nothing",
     "shadow",
     "refused",
@@ -192,11 +213,14 @@ const FIRST_WORDS: [&str; 11] = [
     "with",
     "without",
     "withdrawn",
+    "excepted",
+    "left",
     "for",
 ];
 const CLAUSES: &str = "expected `act`, `ask`, `shadow`, `refused` or `nothing` (`… by POLICY`, \
      `… to ACTION and ACTION`), `demoted (REASON)`, `score >= 85`, `with SIGNAL`, \
-     `without SIGNAL`, `withdrawn` or `for PERSON`";
+     `without SIGNAL`, `withdrawn`, `excepted by EXCEPTION`, `left aside by when` or \
+     `for PERSON`";
 
 impl Reader<'_> {
     fn clause(
@@ -241,6 +265,19 @@ impl Reader<'_> {
                     self.fault(rest, "it is not said why", "expected `(stale_event)`")
                 })?;
                 found.clauses.push(self.say(Claim::Demoted(reason)));
+            }
+            "excepted" => {
+                let exception = self.exception(rest, policy.as_deref())?;
+                found.clauses.push(self.say(Claim::Excepted {
+                    exception,
+                    policy: policy.clone(),
+                }));
+            }
+            "left" => {
+                self.conditional(rest, policy.as_deref())?;
+                found.clauses.push(self.say(Claim::LeftAside {
+                    policy: policy.clone(),
+                }));
             }
             "withdrawn" if rest.is_empty() => found.clauses.push(self.say(Claim::Withdrawn)),
             "for" => {
@@ -359,6 +396,57 @@ impl Reader<'_> {
             None => "docs/signals.md lists them".to_owned(),
         };
         Err(self.fault(name, format!("`{name}` is not a signal"), hint))
+    }
+
+    /// `by NAME`: an exception of the policy that was named, or of any.
+    fn exception(&self, rest: &str, policy: Option<&str>) -> Result<String, Fault> {
+        let Some(name) = rest.strip_prefix("by ").map(str::trim) else {
+            let hint = "expected `excepted by EXCEPTION`, by its name";
+            return Err(self.fault(self.words, "it is not said by which exception", hint));
+        };
+        let exceptions = self.policies(policy).flat_map(|policy| &policy.exceptions);
+        let known: Vec<&str> = exceptions.map(|exception| &*exception.name).collect();
+        if known.contains(&name) {
+            return Ok(name.to_owned());
+        }
+        let (message, hint) = match policy {
+            Some(policy) => (
+                format!("`{policy}` has no exception `{name}`"),
+                "it has none: write `except:` into it",
+            ),
+            None => (
+                format!("`{name}` is not an exception"),
+                "no policy has one: write `except:` into it",
+            ),
+        };
+        let hint = if known.is_empty() {
+            hint.to_owned()
+        } else {
+            suggestion(name, &known)
+        };
+        Err(self.fault(name, message, hint))
+    }
+
+    /// `aside by when`, of a policy that has one.
+    fn conditional(&self, rest: &str, policy: Option<&str>) -> Result<(), Fault> {
+        if rest.split_whitespace().ne(["aside", "by", "when"]) {
+            let hint = "expected `left aside by when`, or `excepted by EXCEPTION`";
+            return Err(self.fault(self.words, "it is not said what leaves aside", hint));
+        }
+        if self.policies(policy).any(|policy| policy.when.is_some()) {
+            return Ok(());
+        }
+        let message = match policy {
+            Some(policy) => format!("`{policy}` has no `when`"),
+            None => "no policy has a `when`".to_owned(),
+        };
+        Err(self.fault("when", message, "write `when:` into the policy"))
+    }
+
+    /// The policy of that name, or all.
+    fn policies(&self, named: Option<&str>) -> impl Iterator<Item = &Policy> {
+        let policies = self.names.policies.policies.iter();
+        policies.filter(move |policy| named.is_none_or(|named| policy.name.as_str() == named))
     }
 
     fn reason(&self, text: &str) -> Result<Option<GuardReason>, Fault> {

@@ -11,11 +11,17 @@
 //! a test that passes says what the daemon would do.
 
 mod cast;
+#[cfg(test)]
+mod condition_tests;
 mod coverage;
+mod deed;
 mod events;
 mod expectation;
+mod names;
 mod parse;
+mod risk;
 mod run;
+mod seen;
 mod sentence;
 mod shipped;
 #[cfg(test)]
@@ -23,7 +29,7 @@ mod tests;
 mod troupe;
 mod words;
 
-pub use coverage::{Coverage, CoverageReport, Missed, Part};
+pub use coverage::{Coverage, CoverageReport, Extent, Missed, Part, Reached};
 pub use parse::{Suite, parse};
 pub use run::{Difference, Failure, Told, tell};
 pub use shipped::shipped;

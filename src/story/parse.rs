@@ -5,6 +5,8 @@
 //! at all. Nothing is read that the file does not name, and what it names is
 //! bounded before it is read.
 
+use jiff::civil::Date;
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cast::Cast;
@@ -19,8 +21,10 @@ use crate::policy::problem::Sink;
 use crate::policy::yaml::{self, Node, Value};
 use crate::policy::{Place, PolicySet, Problem, Source};
 
-/// Midnight of every story's first day, a Tuesday: 2026-11-24T00:00:00Z.
-const FIRST_DAY_SECOND: i64 = 1_795_478_400;
+/// A story's first day, unless it says `on`: a Tuesday.
+const FIRST_DAY: Date = jiff::civil::date(2026, 11, 24);
+/// The years in which a story may be: an exception's end lies in them.
+const YEARS: std::ops::RangeInclusive<i16> = 2020..=2099;
 const DAY_SECONDS: i64 = 86_400;
 /// Stories in one file, sentences in one story.
 const STORIES_MAX: usize = 1_000;
@@ -49,6 +53,8 @@ impl Suite {
 pub(super) struct Story {
     pub(super) name: String,
     pub(super) line: u32,
+    /// Midnight of its first day, UTC.
+    pub(super) first: Timestamp,
     /// What its people did on each day of the fortnight before.
     pub(super) given: Vec<What>,
     pub(super) moments: Vec<Moment>,
@@ -130,7 +136,7 @@ impl Reader<'_> {
     }
 
     fn story(&mut self, node: &Node, cast: &Cast) -> Option<Story> {
-        let keys = ["story", "given", "when", "expect"];
+        let keys = ["story", "on", "given", "when", "expect"];
         let fields = Fields::of(node, "a story", &keys, &mut self.sink)?;
         let name = fields
             .require("story", &mut self.sink)
@@ -141,7 +147,12 @@ impl Reader<'_> {
                 given.extend(self.sentence(node, |text| sentence::untimed(text, cast)));
             }
         }
-        let mut clock = Clock::default();
+        let first = self.first_day(fields.get("on"));
+        let mut clock = Clock {
+            first,
+            second: 0,
+            arrived: 0,
+        };
         let mut moments = Vec::new();
         if let Some(node) = fields.require("when", &mut self.sink) {
             for node in list(node, "`when`", MOMENTS_MAX, &mut self.sink).unwrap_or_default() {
@@ -155,9 +166,31 @@ impl Reader<'_> {
         Some(Story {
             name: name?.to_owned(),
             line: node.place.line,
+            first,
             given: given.into_iter().map(|sentence| sentence.what).collect(),
             moments,
         })
+    }
+
+    /// Midnight of the day that `on` names; of the usual one where it does not.
+    fn first_day(&mut self, on: Option<&Node>) -> Timestamp {
+        let mut day = FIRST_DAY;
+        if let Some(node) = on {
+            let date = match &node.value {
+                Value::Text(text) => text.parse::<Date>().ok(),
+                _ => None,
+            };
+            match date.filter(|date| YEARS.contains(&date.year())) {
+                Some(date) => day = date,
+                None => {
+                    let message = format!("`on` is {}", node.seen());
+                    let hint = "expected the story's first day, `2027-02-01`; from 2020 to 2099";
+                    self.sink.report_with_hint(node.place, message, hint);
+                }
+            }
+        }
+        let midnight = Offset::UTC.to_timestamp(day.at(0, 0, 0, 0));
+        midnight.unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// A story that ends with something nobody checks is no test of it.
@@ -287,9 +320,11 @@ impl Reader<'_> {
 }
 
 /// The time of a story, line by line.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Clock {
-    /// Seconds since the first midnight.
+    /// The first midnight.
+    first: Timestamp,
+    /// Seconds since then.
     second: i64,
     /// When the latest record came: the daemon's clock never goes back.
     arrived: i64,
@@ -307,24 +342,23 @@ impl Clock {
         };
         self.arrived = self.arrived.max(self.second + sentence.late);
         Moment::Happens {
-            at: time(self.second),
+            at: time(self.first, self.second),
             what: Box::new(sentence.what),
-            arrives: time(self.arrived),
+            arrives: time(self.first, self.arrived),
         }
     }
 
     /// What was recorded sets the clock.
     fn seen(&mut self, events: &[Event]) {
         if let Some(latest) = events.iter().map(Event::at).max() {
-            self.second = latest.as_second() - FIRST_DAY_SECOND;
+            self.second = latest.as_second() - self.first.as_second();
             self.arrived = self.arrived.max(self.second);
         }
     }
 }
 
 /// So many seconds after the first midnight of a story.
-pub(super) fn time(second: i64) -> Timestamp {
-    let first = Timestamp::from_second(FIRST_DAY_SECOND).unwrap_or(Timestamp::UNIX_EPOCH);
+pub(super) fn time(first: Timestamp, second: i64) -> Timestamp {
     first
         .saturating_add(SignedDuration::from_secs(second))
         .unwrap_or(first)

@@ -13,18 +13,20 @@ use serde::Serialize;
 
 use super::cast::Cast;
 use super::coverage::Coverage;
+use super::deed::{Act, Deed};
 use super::events::Recorder;
-use super::expectation::{Claim, Clause, Expectation, Outcome};
+use super::expectation::Expectation;
 use super::parse::{Moment, Story, Suite, time};
-use super::sentence::{Act, Deed, What};
-use crate::detect::intel::Intel;
+use super::seen::{Aside, Seen};
+use super::sentence::What;
+use crate::detect::{Look, intel::Intel};
 use crate::engine::{self, Given};
 use crate::ingest::entra;
 use crate::model::{
-    ActionKind, Admission, Decision, Effect, Event, PolicyVerdict, Signal, Surroundings, UserId,
-    UserMemory, UserRef,
+    Admission, Decision, Effect, Event, PolicyVerdict, Signal, Surroundings, UserId, UserMemory,
+    UserRef,
 };
-use crate::policy::{self, PolicySet, Situation};
+use crate::policy::{self, PolicySet, Situation, Subject};
 
 /// Days on which people worked before a story: one more than
 /// `learning.period` asks for, so that everybody is known.
@@ -97,6 +99,11 @@ pub fn tell(
         expectations: 0,
         failures: Vec::new(),
     };
+    for moment in &story.moments {
+        if let Moment::Expected { expectation, .. } = moment {
+            teller.coverage.expected(expectation);
+        }
+    }
     let mut before_was_expected = false;
     for moment in &story.moments {
         let expected = matches!(moment, Moment::Expected { .. });
@@ -152,6 +159,8 @@ struct Teller<'a> {
     revoked: BTreeMap<UserId, Timestamp>,
     acts: Vec<(Timestamp, UserId)>,
     paused: bool,
+    /// Whether the story has begun: nobody checks what the fortnight reaches.
+    begun: bool,
     since: Since,
 }
 
@@ -169,6 +178,7 @@ impl<'a> Teller<'a> {
             revoked: BTreeMap::new(),
             acts: Vec::new(),
             paused: false,
+            begun: false,
             since: Since::default(),
         }
     }
@@ -186,16 +196,19 @@ impl<'a> Teller<'a> {
                 }
                 let mut deed = Deed::new(Act::SignIn { code: 0 });
                 deed.who.clone_from(key);
-                self.happens(&What::Deed(deed), time(second), time(second));
+                let at = time(story.first, second);
+                self.happens(&What::Deed(deed), at, at);
                 second += 60;
             }
             for what in &story.given {
                 second += 15 * 60;
-                self.happens(what, time(second), time(second));
+                let at = time(story.first, second);
+                self.happens(what, at, at);
             }
         }
         self.since = Since::default();
         self.acts.clear();
+        self.begun = true;
     }
 
     fn happens(&mut self, what: &What, at: Timestamp, arrives: Timestamp) {
@@ -227,8 +240,17 @@ impl<'a> Teller<'a> {
         let memory = self.memories.entry(user.id.clone()).or_default();
         let step = engine::step(memory, &mut self.around, event, &given);
         self.around.settle();
+        if self.begun {
+            let subject = Subject {
+                event,
+                class: Look::at(event, &self.intel).class(&self.intel),
+                signal: None,
+            };
+            for signal in &step.signals {
+                self.coverage.raised(signal, &subject, self.policies);
+            }
+        }
         for signal in &step.signals {
-            self.coverage.raised(signal);
             self.since.signals.push((user.id.clone(), signal.clone()));
         }
         if step.withdrawn.is_some() {
@@ -247,7 +269,7 @@ impl<'a> Teller<'a> {
         if decision.effect == Effect::Act {
             self.acts.push((now, user.id.clone()));
         }
-        for verdict in &decision.verdicts {
+        for verdict in decision.verdicts.iter().filter(|_| self.begun) {
             self.coverage.saw(verdict);
         }
         self.since.decisions.push(decision);
@@ -290,6 +312,7 @@ impl<'a> Teller<'a> {
             all.cloned().collect()
         };
         Seen {
+            asides: self.asides(&signals),
             decisions,
             signals,
             verdicts,
@@ -314,6 +337,25 @@ impl<'a> Teller<'a> {
             verdicts.extend(policies.map(|p| policy::evaluate(p, user, &memory.signals, &ends)));
         }
         verdicts
+    }
+
+    /// What policies that are about the user have against signals.
+    fn asides<'s>(&self, signals: &[&'s (UserId, Signal)]) -> Vec<Aside<'s>> {
+        let mut asides = Vec::new();
+        for (user, signal) in signals {
+            for reservation in &signal.reservations {
+                let policies = self.policies.policies.iter();
+                let mut policies = policies.filter(|policy| policy.name == reservation.policy);
+                let about = |user| policies.any(|policy| policy.scope.takes_in(user));
+                if self.users.get(user).is_some_and(about) {
+                    asides.push(Aside {
+                        signal: &signal.name,
+                        reservation,
+                    });
+                }
+            }
+        }
+        asides
     }
 
     fn differences(&self, expectation: &Expectation) -> Vec<Difference> {
@@ -341,6 +383,7 @@ impl<'a> Teller<'a> {
         }
         let weighed = seen.verdicts.iter().filter(|v| !v.families.is_empty());
         lines.extend(weighed.map(policy::explain));
+        lines.extend(seen.asides.iter().map(ToString::to_string));
         for decision in &seen.decisions {
             match decision.admission {
                 Admission::Admitted => {}
@@ -351,162 +394,6 @@ impl<'a> Teller<'a> {
             }
         }
         lines
-    }
-}
-
-/// What an expectation is held against.
-struct Seen<'s> {
-    decisions: Vec<&'s Decision>,
-    signals: Vec<&'s (UserId, Signal)>,
-    verdicts: Vec<PolicyVerdict>,
-    withdrawn: bool,
-}
-
-impl Seen<'_> {
-    /// The strongest decision.
-    fn strongest(&self) -> Option<&Decision> {
-        let decisions = self.decisions.iter().copied();
-        decisions.max_by_key(|decision| outcome_of(decision))
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.strongest().map_or(Outcome::Nothing, outcome_of)
-    }
-
-    fn outcome_in_words(&self) -> String {
-        let outcome = self.outcome();
-        let by: BTreeSet<&str> = self
-            .decisions
-            .iter()
-            .flat_map(|decision| {
-                let verdicts = decision.verdicts.iter();
-                verdicts.filter(|v| outcome_under(decision, v) == outcome)
-            })
-            .map(|verdict| verdict.policy.as_str())
-            .collect();
-        let by: Vec<&str> = by.into_iter().collect();
-        match (outcome, by.is_empty()) {
-            (Outcome::Nothing, _) | (_, true) => outcome.as_str().to_owned(),
-            _ => format!("{} by {}", outcome.as_str(), by.join(", ")),
-        }
-    }
-
-    /// What one policy came to, by its strongest verdict.
-    fn of_policy(&self, policy: &str) -> (Outcome, Option<&PolicyVerdict>) {
-        self.decisions
-            .iter()
-            .flat_map(|decision| decision.verdicts.iter().map(move |v| (*decision, v)))
-            .filter(|(_, verdict)| verdict.policy.as_str() == policy)
-            .map(|(decision, verdict)| (outcome_under(decision, verdict), Some(verdict)))
-            .max_by_key(|(outcome, _)| *outcome)
-            .unwrap_or((Outcome::Nothing, None))
-    }
-
-    fn score(&self, policy: Option<&String>) -> u8 {
-        let of = |verdict: &&PolicyVerdict| {
-            policy.is_none_or(|policy| verdict.policy.as_str() == policy)
-        };
-        let scores = self.verdicts.iter().filter(of).map(|verdict| verdict.score);
-        scores.max().unwrap_or(0)
-    }
-
-    /// What is instead of a clause; `None` where it holds.
-    fn against(&self, clause: &Clause) -> Option<String> {
-        match &clause.claim {
-            Claim::Outcome {
-                outcome,
-                policy,
-                actions,
-                reason,
-            } => self.against_outcome(*outcome, policy.as_ref(), actions, *reason),
-            Claim::Demoted(reason) => {
-                let admissions = || self.decisions.iter().map(|d| d.admission);
-                let demoted = admissions().any(|a| a == Admission::Demoted(*reason));
-                let told = admissions().find_map(|admission| match admission {
-                    Admission::Demoted(other) => Some(format!("demoted ({other})")),
-                    Admission::Refused(other) => Some(format!("refused ({other})")),
-                    Admission::Admitted => None,
-                });
-                (!demoted).then(|| told.unwrap_or_else(|| "not demoted".to_owned()))
-            }
-            Claim::Score {
-                comparison,
-                value,
-                policy,
-            } => {
-                let actual = self.score(policy.as_ref());
-                (!comparison.holds(actual, *value)).then(|| format!("score {actual}"))
-            }
-            Claim::With(name) => (!self.raised(name)).then(|| format!("without {name}")),
-            Claim::Without(name) => self.raised(name).then(|| format!("with {name}")),
-            Claim::Withdrawn => (!self.withdrawn).then(|| "not withdrawn".to_owned()),
-        }
-    }
-
-    fn raised(&self, name: &str) -> bool {
-        self.signals.iter().any(|(_, s)| s.name.as_str() == name)
-    }
-
-    fn against_outcome(
-        &self,
-        outcome: Outcome,
-        policy: Option<&String>,
-        actions: &BTreeSet<ActionKind>,
-        reason: Option<crate::model::GuardReason>,
-    ) -> Option<String> {
-        let mut ordered = BTreeSet::new();
-        let actual = match policy {
-            Some(policy) => {
-                let (actual, verdict) = self.of_policy(policy);
-                let rung = verdict.and_then(|verdict| verdict.rung.as_ref());
-                ordered.extend(rung.iter().flat_map(|rung| &rung.actions).copied());
-                actual
-            }
-            None => {
-                let orders = self.strongest().map(|decision| &decision.orders);
-                ordered.extend(orders.into_iter().flatten().map(|order| order.kind));
-                self.outcome()
-            }
-        };
-        if actual != outcome {
-            return Some(match policy {
-                Some(policy) => format!("{} by {policy}", actual.as_str()),
-                None => self.outcome_in_words(),
-            });
-        }
-        if !actions.is_empty() && *actions != ordered {
-            let names: Vec<&str> = ordered.iter().map(|kind| kind.as_str()).collect();
-            return Some(format!("to {}", names.join(" and ")));
-        }
-        let refused = self.decisions.iter().find_map(|d| match d.admission {
-            Admission::Refused(reason) => Some(reason),
-            _ => None,
-        });
-        match (reason, refused) {
-            (Some(expected), Some(actual)) if expected != actual => {
-                Some(format!("refused ({actual})"))
-            }
-            (Some(_), None) => Some("not refused".to_owned()),
-            _ => None,
-        }
-    }
-}
-
-fn outcome_of(decision: &Decision) -> Outcome {
-    match decision.admission {
-        Admission::Refused(_) => Outcome::Refused,
-        _ => decision.effect.into(),
-    }
-}
-
-/// What a policy's verdict came to, after the guard's word on the decision.
-fn outcome_under(decision: &Decision, verdict: &PolicyVerdict) -> Outcome {
-    match (verdict.effect, decision.admission) {
-        (None, _) => Outcome::Nothing,
-        (Some(Effect::Shadow), _) => Outcome::Shadow,
-        (Some(_), Admission::Refused(_)) => Outcome::Refused,
-        (Some(_), Admission::Demoted(_)) => Outcome::Ask,
-        (Some(effect), Admission::Admitted) => effect.into(),
     }
 }
 

@@ -149,3 +149,17 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     let number: i64 = digits.parse().ok().filter(|n| *n >= 0)?;
     number.checked_mul(unit).filter(|s| *s <= 30 * 86_400)
 }
+
+/// `2h late`: how long after it happened a record comes, in seconds.
+pub(super) fn lateness(words: &mut Words<'_>, late: &mut i64) -> bool {
+    let at = words.next;
+    if let Some(span) = words.peek().and_then(seconds) {
+        words.next += 1;
+        if words.eat("late") {
+            *late = span;
+            return true;
+        }
+    }
+    words.next = at;
+    false
+}

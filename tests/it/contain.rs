@@ -1,7 +1,9 @@
 //! What happens to a stolen session, in process, on free ports.
 
 use evictd::lab::scenario::{self, Outcome};
-use evictd::model::{ActionKind, ActionState, CaseStatus, Effect};
+use evictd::model::{
+    ActionKind, ActionState, CaseStatus, CaseView, Effect, ReservationGround, Signal,
+};
 use jiff::Timestamp;
 
 use crate::support::{House, theft, victims};
@@ -22,9 +24,18 @@ async fn the_scripted_morning_ends_as_scripted() {
         [],
         "an ordinary morning raises no case"
     );
+    let mut published = morning.len() as u64;
     for act in scenario::acts(&staff, Timestamp::now()) {
         house.publish(&act.records);
+        published += act.records.len() as u64;
         let (status, revoked) = match act.outcome {
+            Outcome::Quiet => {
+                house.wait_for_records(published).await;
+                let cases = house.client.cases(100).await.unwrap();
+                let of_person = |case: &CaseView| case.user.id.as_str() == act.person.id;
+                assert!(!cases.iter().any(of_person), "{}", act.title);
+                continue;
+            }
             Outcome::Contained => (CaseStatus::Contained, true),
             Outcome::Queued => (CaseStatus::AwaitingApproval, false),
             Outcome::Protected => (CaseStatus::Protected, false),
@@ -32,6 +43,59 @@ async fn the_scripted_morning_ends_as_scripted() {
         house.wait_for_case(&act.person, status).await;
         assert_eq!(house.revoked(&act.person), revoked, "{}", act.title);
     }
+    house.daemon.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authors_policy_evicts_the_phisher_and_leaves_the_meeting_room_alone() {
+    let policy = "policy: device-code
+mode: enforce
+window: 1h
+signals: { custom.code: default, device_code_two_places: 70 }
+except:
+  - name: meeting-rooms
+    when: event.user in lists.rooms
+    owner: facilities
+    reason: a screen has no keyboard
+    until: 2099-12-31
+rungs: [{ at: 85, families: 2, do: [revoke_sessions] }, { at: 60, ask: {}, do: [revoke_sessions] }]
+";
+    let set = "lists: { rooms: { users: [room.curie@contoso.example] } }
+signals:
+  custom.code:
+    description: a sign-in by device code
+    family: auth_method
+    weight: 65
+    when: event.sign_in.protocol == \"deviceCode\" && event.sign_in.succeeded
+";
+    let files = [("device-code.yaml", policy), ("set.yaml", set)];
+    let house = House::with_policies(Some(&files)).await;
+    let staff = scenario::staff();
+    let before = scenario::fortnight(&staff, Timestamp::now());
+    let mut published = before.len() as u64;
+    for records in before.chunks(20) {
+        house.lab.publish(records);
+    }
+    house.wait_for_records(published).await;
+    let acts = scenario::acts(&staff, Timestamp::now());
+    let act = |title| acts.iter().find(|act| act.title == title).unwrap();
+    let (phished, room) = (act("A device code, phished"), act("A meeting room"));
+    assert_eq!(room.person.principal_name, scenario::MEETING_ROOM);
+    for act in [room, phished] {
+        house.publish(&act.records);
+        published += act.records.len() as u64;
+    }
+    house
+        .wait_for_case(&phished.person, CaseStatus::Contained)
+        .await;
+    assert!(house.revoked(&phished.person));
+    house.wait_for_records(published).await;
+    let cases = house.client.cases(100).await.unwrap();
+    assert_eq!(cases.len(), 1, "the exception holds on every morning");
+    let known = house.client.memory(&room.person.id).await.unwrap();
+    let by_the_room = |ground: &ReservationGround| matches!(ground, ReservationGround::Exception { name } if &**name == "meeting-rooms");
+    let excepted = |signal: &Signal| signal.reservations.iter().any(|r| by_the_room(&r.ground));
+    assert!(known.memory.signals.iter().any(excepted));
     house.daemon.stop().await.unwrap();
 }
 

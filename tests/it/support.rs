@@ -41,9 +41,9 @@ impl House {
     /// Policies as (file name, text), or the shipped ones.
     pub(crate) async fn with_policies(policies: Option<&[(&str, &str)]>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut people = scenario::staff();
-        people.push(scenario::break_glass());
-        let lab = Lab::start(directory.path(), &people, 4).await.unwrap();
+        let lab = Lab::start(directory.path(), &scenario::tenant(), 4)
+            .await
+            .unwrap();
         let folder = policies.map(|files| write_policies(directory.path(), files));
         lab.write_config(Transport::Plain, folder.as_deref())
             .unwrap();

@@ -15,9 +15,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::output::{self, Format, escape};
-use crate::policy::{PolicyErrors, PolicySet, Problem, Source};
+use crate::policy::{Policy, PolicyErrors, PolicySet, Problem, Source};
 use crate::ruleset;
-use crate::story::{self, Coverage, CoverageReport, Failure, Part, Suite, Told};
+use crate::story::{
+    self, Coverage, CoverageReport, Extent, Failure, Missed, Part, Reached, Suite, Told,
+};
 
 /// The exit code where files are wrong.
 const FILES_ARE_WRONG: u8 = 2;
@@ -38,7 +40,7 @@ A story, in a file beside the policies (docs/policies.md, \"Test it\"):
         - 09:20 a thief uses ana's session from hosting
       expect: act by stolen-session, score >= 85
 
-Exit codes: 0 every story went as expected, 1 one did not or too few rungs were
+Exit codes: 0 every story went as expected, 1 one did not or too little was
 reached, 2 a file is wrong or no story fits the filter.")]
 pub struct TestArgs {
     /// Folder of policies and their stories, or one file of stories; without
@@ -51,7 +53,8 @@ pub struct TestArgs {
     /// Tell only stories whose name holds this text, in any case.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Fail where stories reach less than this share of the rungs.
+    /// Fail where stories reach less than this share of the rungs, exceptions,
+    /// conditions and own signals.
     #[arg(
         long,
         value_name = "PERCENT",
@@ -74,7 +77,7 @@ struct Report {
     skipped: usize,
     seconds: f64,
     stories: Vec<Timed>,
-    /// Absent where a filter left stories out.
+    /// Absent where a filter left stories out, or nothing is to be covered.
     coverage: Option<CoverageReport>,
     covered_percent: Option<u8>,
 }
@@ -98,23 +101,26 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(FILES_ARE_WRONG));
         }
     };
-    let report = tell(&policies, &suites, args.filter.as_deref());
+    let tested = Tested::of(args);
+    let report = tell(&policies, &suites, args.filter.as_deref(), &tested);
     if report.stories.is_empty() {
         // A filter with a slip in it must not look like a success.
         output::print(|out| writeln!(out, "no story's name holds that text"))?;
         return Ok(ExitCode::from(FILES_ARE_WRONG));
     }
-    let uncovered = args
-        .min_coverage
-        .zip(report.covered_percent)
-        .is_some_and(|(wanted, reached)| reached < wanted);
+    // What names no policy covers none.
+    let reached = report.covered_percent.unwrap_or(0);
+    let uncovered = args.min_coverage.is_some_and(|wanted| reached < wanted);
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Text => output::print(|out| {
             print_report(out, &report)?;
             match args.min_coverage {
+                Some(_) if uncovered && report.coverage.is_none() => {
+                    writeln!(out, "no policy is covered: none is named in `expect`")
+                }
                 Some(wanted) if uncovered => {
-                    writeln!(out, "fewer rungs were reached than {wanted} %")
+                    writeln!(out, "{reached} % is covered, less than {wanted} %")
                 }
                 _ => Ok(()),
             }
@@ -133,17 +139,7 @@ fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
         let problem = Problem::of_file(path.display().to_string(), "is not there");
         return Err(PolicyErrors::of(vec![problem]));
     }
-    let folder = args.path.as_deref().map(|path| {
-        let parent = || {
-            path.parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-        };
-        if path.is_dir() {
-            path
-        } else {
-            parent().unwrap_or(Path::new("."))
-        }
-    });
+    let folder = folder_of_stories(args);
     let policies = ruleset::load(args.policies.as_deref().or(folder))?;
     let (sources, mut problems) = match &args.path {
         None => (story::shipped(), Vec::new()),
@@ -163,6 +159,53 @@ fn load(args: &TestArgs) -> Result<(PolicySet, Vec<Suite>), PolicyErrors> {
     } else {
         problems.sort();
         Err(PolicyErrors::of(problems))
+    }
+}
+
+/// The folder that is named, or in which the named file lies.
+fn folder_of_stories(args: &TestArgs) -> Option<&Path> {
+    let path = args.path.as_deref()?;
+    if path.is_dir() {
+        return Some(path);
+    }
+    let parent = path.parent();
+    let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+    Some(parent.unwrap_or(Path::new(".")))
+}
+
+/// What the stories that are told can be asked to reach.
+#[derive(Debug, Default)]
+struct Tested {
+    /// The policies that ship: what a folder takes in with `include` and
+    /// leaves as it is has its stories with us.
+    included: Vec<Policy>,
+    /// Whether one file is told: of the policies it does not name it says
+    /// nothing.
+    one_file: bool,
+}
+
+impl Tested {
+    fn of(args: &TestArgs) -> Self {
+        let folder = args.policies.as_deref().or(folder_of_stories(args));
+        let Some(folder) = folder else {
+            return Self::default();
+        };
+        let shipped = ruleset::load(None).map(|set| set.policies);
+        let mut included = shipped.unwrap_or_default();
+        // A copy of a shipped policy is the folder's own.
+        included.retain(|policy| ruleset::place_of_mode(folder, policy.name.as_str()).is_none());
+        Self {
+            included,
+            one_file: args.path.as_deref().is_some_and(Path::is_file),
+        }
+    }
+
+    fn extent(&self, policy: &Policy, coverage: &Coverage) -> Extent<'_> {
+        if self.one_file && !coverage.names(policy) {
+            return Extent::Nothing;
+        }
+        let base = self.included.iter().find(|base| base.name == policy.name);
+        base.map_or(Extent::Whole, Extent::Beyond)
     }
 }
 
@@ -205,7 +248,7 @@ fn sources(path: &Path) -> (Vec<Source>, Vec<Problem>) {
     (sources, problems)
 }
 
-fn tell(policies: &PolicySet, suites: &[Suite], filter: Option<&str>) -> Report {
+fn tell(policies: &PolicySet, suites: &[Suite], filter: Option<&str>, tested: &Tested) -> Report {
     let filter = filter.map(str::to_lowercase);
     let mut coverage = Coverage::default();
     let mut stories = Vec::new();
@@ -229,7 +272,11 @@ fn tell(policies: &PolicySet, suites: &[Suite], filter: Option<&str>) -> Report 
     }
     let passed = stories.iter().filter(|timed| timed.told.passed()).count();
     // What a part of the stories reaches says nothing of the whole.
-    let coverage = filter.is_none().then(|| coverage.report(policies));
+    let covered = |policy: &Policy| tested.extent(policy, &coverage);
+    let coverage = match filter {
+        None => coverage.report(policies, covered),
+        Some(_) => None,
+    };
     Report {
         policy_set: policies.hash.clone(),
         passed,
@@ -311,33 +358,34 @@ fn print_failures(out: &mut dyn Write, told: &Told) -> io::Result<()> {
 }
 
 fn print_coverage(out: &mut dyn Write, coverage: &CoverageReport) -> io::Result<()> {
-    writeln!(
-        out,
-        "coverage: {} of {} rungs reached, {} of {} weighed signals raised",
-        coverage.rungs_reached, coverage.rungs, coverage.signals_raised, coverage.signals
-    )?;
-    for missed in &coverage.missed {
-        let rungs = missed
-            .parts
-            .iter()
-            .filter(|part| matches!(part, Part::Rung { .. }));
-        for rung in rungs {
-            writeln!(
-                out,
-                "    {}: no story reaches {rung}",
-                escape(&missed.policy)
-            )?;
+    let kinds = [
+        (coverage.rungs, "rungs reached"),
+        (coverage.exceptions, "exceptions met"),
+        (coverage.conditions, "conditions seen both ways"),
+        (coverage.own_signals, "own signals raised"),
+        (coverage.signals, "weighed signals raised"),
+    ];
+    let told: Vec<String> = kinds
+        .iter()
+        .filter(|(kind, _)| kind.of > 0)
+        .map(|(Reached { of, reached }, what)| format!("{reached} of {of} {what}"))
+        .collect();
+    let policies = match coverage.policies.as_slice() {
+        [one] => format!(" of {}", escape(one)),
+        _ => String::new(),
+    };
+    writeln!(out, "coverage{policies}: {}", told.join(", "))?;
+    for Missed { policy, parts } in &coverage.missed {
+        let policy = escape(policy);
+        let mut signals = Vec::new();
+        for part in parts {
+            match part {
+                Part::Signal { name, own: false } => signals.push(escape(name)),
+                part => writeln!(out, "    {policy}: {}", escape(&part.to_string()))?,
+            }
         }
-        let signals: Vec<String> = missed
-            .parts
-            .iter()
-            .filter(|part| matches!(part, Part::Signal { .. }))
-            .map(ToString::to_string)
-            .collect();
         if !signals.is_empty() {
-            let names = signals.join(", ");
-            let (policy, names) = (escape(&missed.policy), escape(&names));
-            writeln!(out, "    {policy}: no story raises {names}")?;
+            writeln!(out, "    {policy}: no story raises {}", signals.join(", "))?;
         }
     }
     Ok(())
@@ -385,8 +433,9 @@ rungs:
 ";
 
     fn report(dir: &Path, filter: Option<&str>) -> Report {
-        let (policies, suites) = load(&args(Some(dir))).unwrap();
-        let mut report = tell(&policies, &suites, filter);
+        let args = args(Some(dir));
+        let (policies, suites) = load(&args).unwrap();
+        let mut report = tell(&policies, &suites, filter, &Tested::of(&args));
         report.seconds = 0.0;
         for timed in &mut report.stories {
             timed.seconds = 0.0;
@@ -484,5 +533,63 @@ rungs:
     fn without_a_path_the_shipped_stories_are_told() {
         let (_, suites) = load(&args(None)).unwrap();
         assert_eq!(suites.len(), 6);
+    }
+
+    const ROOMS: &str = "people: { room: { name: room-paris@contoso.example } }
+stories:
+  - story: a room through Tor
+    when: [09:00 room signs in from tor]
+    expect: nothing by stolen-session, excepted by rooms
+";
+
+    /// A folder that changes a policy that ships, beside one of its own.
+    fn overriding() -> tempfile::TempDir {
+        let dir = folder(&[("tor.test.yaml", STORIES), ("rooms.test.yaml", ROOMS)]);
+        let change = "override: stolen-session
+except:
+  - { name: rooms, when: event.user in lists.rooms, owner: ana, reason: x, until: 2027-01-31 }
+  - { name: lab, when: event.network.country == \"JP\", owner: ana, reason: x, until: 2027-01-31 }
+";
+        fs::write(dir.path().join("change.yaml"), change).unwrap();
+        let lists =
+            "include: [shipped]\nlists: { rooms: { users: [room-paris@contoso.example] } }\n";
+        fs::write(dir.path().join("lists.yaml"), lists).unwrap();
+        dir
+    }
+
+    #[test]
+    fn of_what_is_included_only_the_changes_are_to_be_covered() {
+        let dir = overriding();
+        let report = report(dir.path(), None);
+        let coverage = report.coverage.unwrap();
+        assert_eq!(coverage.policies, ["tor", "stolen-session"]);
+        assert_eq!((coverage.rungs.of, coverage.exceptions.of), (2, 2));
+        let lab = Part::Exception { name: "lab".into() };
+        assert_eq!(coverage.missed[1].parts, [lab]);
+        assert_eq!(report.covered_percent, Some(50));
+    }
+
+    #[test]
+    fn one_file_covers_the_policies_that_it_names() {
+        let dir = overriding();
+        let covered = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            let args = args(Some(&path));
+            let (policies, suites) = load(&args).unwrap();
+            let report = tell(&policies, &suites, None, &Tested::of(&args));
+            report.coverage.map(|coverage| coverage.policies)
+        };
+        let named = |name: &str| Some(vec![name.to_owned()]);
+        assert_eq!(covered("rooms.test.yaml", ROOMS), named("stolen-session"));
+        assert_eq!(covered("tor.test.yaml", STORIES), named("tor"));
+        let nobody = "stories: [{ story: s, when: [09:00 ana signs in], expect: nothing }]\n";
+        assert_eq!(covered("none.test.yaml", nobody), None);
+        let code = run(&TestArgs {
+            min_coverage: Some(1),
+            ..args(Some(&dir.path().join("none.test.yaml")))
+        });
+        let failed = format!("{:?}", ExitCode::FAILURE);
+        assert_eq!(format!("{:?}", code.unwrap()), failed);
     }
 }

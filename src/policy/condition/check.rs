@@ -209,6 +209,10 @@ impl Checker<'_, '_> {
             let hint = format!("it has: {}", inside.join(", "));
             return self.fault(node, message, hint);
         }
+        if let Some(name) = path.strip_prefix("list.") {
+            let hint = format!("did you mean `lists.{name}`?");
+            return self.fault(node, format!("there is no field {}", quoted(path)), hint);
+        }
         let paths = FIELDS.iter().map(|field| field.path);
         let hint = match nearest(path, paths).or_else(|| by_last_name(path)) {
             Some(near) => format!("did you mean `{near}`?"),

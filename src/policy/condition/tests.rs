@@ -212,6 +212,7 @@ fn what_is_wrong_with_a_condition_is_told_where_it_stands() {
         "event.network.address in lists.rooms",
         "event.user == \"ana@contoso.example\"",
         "event.user in lists.room",
+        "event.user in list.rooms",
         "event.user in lists.offices",
         "lists.rooms",
         "event.sign_in.methods == \"Password\"",
