@@ -101,7 +101,7 @@ fn evaluate(
         signal: None,
     };
     black_box(policy::reservations(set, &subject, &signals[0]));
-    policy::verdicts(set, event.user(), signals, ends)
+    policy::verdicts(set, event.user(), signals, ends, event.at())
 }
 
 fn decode(bytes: &[u8]) -> Event {

@@ -70,6 +70,7 @@ pub fn step(
             ..Step::default()
         };
     }
+    let event = &*named(event, memory);
     let ground = Ground {
         memory,
         around,
@@ -82,7 +83,7 @@ pub fn step(
     if is_evaded(proof.as_ref()) {
         raised.extend(look.evaded());
     }
-    ask_conditions(event, &look, given, &mut raised);
+    ask_conditions(memory, event, &look, given, &mut raised);
     let withdrawn = withdraw(memory, event, &look, given.policies);
     remember(memory, event, &look);
     let signals: Vec<Signal> = raised
@@ -112,9 +113,28 @@ pub fn step(
     step
 }
 
+/// The event with its user's name, where the record says the object id alone,
+/// as those of Graph activity do: whom scopes, exceptions and the guard know by
+/// name must not be acted on for that.
+fn named<'e>(event: &'e Event, memory: &UserMemory) -> Cow<'e, Event> {
+    let user = event.user();
+    let unnamed = user.principal_name.is_empty() && !user.workload;
+    if unnamed && !memory.principal_name.is_empty() {
+        Cow::Owned(event.clone().named(&memory.principal_name))
+    } else {
+        Cow::Borrowed(event)
+    }
+}
+
 /// Adds the signals that authors define, and what policies' conditions say of
-/// each.
-fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mut Vec<Signal>) {
+/// each. What somebody settled raises none of them either.
+fn ask_conditions(
+    memory: &UserMemory,
+    event: &Event,
+    look: &Look<'_>,
+    given: &Given<'_>,
+    raised: &mut Vec<Signal>,
+) {
     let policies = given.policies;
     if !policies.asks_conditions(raised.is_empty()) {
         return;
@@ -124,10 +144,12 @@ fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mu
         class: look.class(given.intel),
         signal: None,
     };
-    raised.extend(
-        policy::observed(policies, &subject)
-            .map(|own| look.observed(&own.name, own.family, &own.description)),
-    );
+    if look.is_evidence(memory) {
+        raised.extend(
+            policy::observed(policies, &subject)
+                .map(|own| look.observed(&own.name, own.family, &own.description)),
+        );
+    }
     for signal in raised {
         signal.reservations = policy::reservations(policies, &subject, signal);
     }
@@ -394,7 +416,7 @@ fn decide(
         .filter(|at| *at >= first)
         .collect();
     ends.dedup();
-    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends);
+    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends, last);
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident.clone(),

@@ -47,11 +47,16 @@ impl PartialEq for Weighers {
 }
 
 /// What every policy of a set says, in the set's order: see [`evaluate`].
+///
+/// Only windows that reach back before `newest`, the time of the newest signal
+/// that was not judged before: what a late signal is not in was judged, perhaps
+/// by another set, and is not called for again.
 pub fn verdicts(
     set: &PolicySet,
     user: &UserRef,
     signals: &[Signal],
     ends: &[Timestamp],
+    newest: Timestamp,
 ) -> Vec<PolicyVerdict> {
     let mut weighed: Vec<(usize, Weighed<'_>)> = signals
         .iter()
@@ -71,7 +76,14 @@ pub fn verdicts(
             let own = rest.iter().take_while(|(of, _)| *of == index).count();
             let (own, others) = rest.split_at(own);
             rest = others;
-            verdict(policy, user, own.iter().map(|(_, weighed)| weighed), ends)
+            let changed = ends.iter().copied();
+            let changed = changed.filter(|end| start_of(policy, *end) < newest);
+            verdict(
+                policy,
+                user,
+                own.iter().map(|(_, weighed)| weighed),
+                changed,
+            )
         })
         .collect()
 }
@@ -96,26 +108,20 @@ pub fn evaluate(
             Some(Weighed::new(policy, signal, *weight))
         })
         .collect();
-    verdict(policy, user, weighed.iter(), ends)
+    verdict(policy, user, weighed.iter(), ends.iter().copied())
 }
 
 fn verdict<'a>(
     policy: &Policy,
     user: &UserRef,
     weighed: impl ExactSizeIterator<Item = &'a Weighed<'a>> + Clone,
-    ends: &[Timestamp],
+    ends: impl Iterator<Item = Timestamp> + Clone,
 ) -> PolicyVerdict {
     let out_of_scope = !policy.scope.takes_in(user);
     let best = if out_of_scope || weighed.len() == 0 {
         nothing_in(policy, ends)
     } else {
-        let windows = ends
-            .iter()
-            .map(|end| score_window(policy, weighed.clone(), *end));
-        windows.max_by_key(|window| {
-            let rung = window.rung.map(Reverse);
-            (rung, window.score, Reverse(window.end))
-        })
+        best_window(policy, weighed, ends)
     };
     let best = best.unwrap_or_default();
     PolicyVerdict {
@@ -140,9 +146,22 @@ fn verdict<'a>(
     }
 }
 
+/// The window that counts.
+fn best_window<'a>(
+    policy: &Policy,
+    weighed: impl Iterator<Item = &'a Weighed<'a>> + Clone,
+    ends: impl Iterator<Item = Timestamp>,
+) -> Option<Window> {
+    let windows = ends.map(|end| score_window(policy, weighed.clone(), end));
+    windows.max_by_key(|window| {
+        let rung = window.rung.map(Reverse);
+        (rung, window.score, Reverse(window.end))
+    })
+}
+
 /// What a policy says that weighs none of the signals.
-fn nothing_in(policy: &Policy, ends: &[Timestamp]) -> Option<Window> {
-    let end = *ends.iter().min()?;
+fn nothing_in(policy: &Policy, ends: impl Iterator<Item = Timestamp>) -> Option<Window> {
+    let end = ends.min()?;
     Some(Window {
         start: start_of(policy, end),
         end,
