@@ -11,7 +11,7 @@ use jiff::tz::Offset;
 
 use super::Compiler;
 use crate::model::{Family, SignalName};
-use crate::policy::condition::{self, Condition, Fault, Names};
+use crate::policy::condition::{self, Asked, Condition, Fault, Names};
 use crate::policy::fields::{Entry, Fields, choice, entries, list, number, text};
 use crate::policy::problem::{Place, Rule, quoted, suggestion};
 use crate::policy::yaml::{Node, Value};
@@ -31,13 +31,8 @@ const DATE_LEN: usize = 10;
 const MATCHES_NOTHING: Rule = "matches-nothing";
 
 impl Compiler<'_> {
-    /// A condition; `of_signal` where it may speak of `signal`.
-    pub(super) fn condition(
-        &mut self,
-        node: &Node,
-        what: &str,
-        of_signal: bool,
-    ) -> Option<Condition> {
+    /// A condition, by what it is asked for.
+    pub(super) fn condition(&mut self, node: &Node, what: &str, asked: Asked) -> Option<Condition> {
         let written = match &node.value {
             Value::Text(text) if !text.trim().is_empty() => text,
             Value::Bool(value) => {
@@ -63,7 +58,7 @@ impl Compiler<'_> {
         }
         let names = Names {
             lists: &self.lists,
-            of_signal,
+            asked,
         };
         let mut warnings = Vec::new();
         let compiled = condition::compile(written, names, &mut warnings);
@@ -136,7 +131,7 @@ impl Compiler<'_> {
         let (name, owner, reason) = (words("name"), words("owner"), words("reason"));
         let when = fields
             .require("when", &mut self.errors)
-            .and_then(|node| self.condition(node, "`when`", true));
+            .and_then(|node| self.condition(node, "`when`", Asked::Exception));
         let until = fields
             .require("until", &mut self.errors)
             .and_then(|node| self.date(node));
@@ -266,7 +261,7 @@ impl Compiler<'_> {
             .and_then(|node| number(node, "`weight`", 1..=100, &mut self.errors));
         let when = fields
             .require("when", &mut self.errors)
-            .and_then(|node| self.condition(node, "`when`", false));
+            .and_then(|node| self.condition(node, "`when`", Asked::Signal));
         let signal = CustomSignal {
             name: SignalName::new(entry.name),
             description: description?.into(),

@@ -97,8 +97,19 @@ impl fmt::Debug for Condition {
 pub(super) struct Names<'a> {
     /// The set's lists.
     pub(super) lists: &'a BTreeMap<Box<str>, Arc<List>>,
-    /// Whether it is asked of a signal: only then there is `signal`.
-    pub(super) of_signal: bool,
+    /// For what it is asked.
+    pub(super) asked: Asked,
+}
+
+/// For what a condition is asked, and so what follows from its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Of a signal, by a policy: what is of another kind counts.
+    Policy,
+    /// Of a signal, by an exception: what has no answer is not excepted.
+    Exception,
+    /// Of an event alone, to raise a signal: there is no `signal` yet.
+    Signal,
 }
 
 /// What is wrong in a condition, or may not be meant.
@@ -157,7 +168,7 @@ fn compile_here(
         faults.sort_by_key(|fault| fault.at);
         return Err(faults);
     };
-    if let Some(fault) = sense::constant(&expr, text) {
+    if let Some(fault) = sense::constant(&expr, text, names.asked == Asked::Policy) {
         return Err(vec![fault]);
     }
     Ok(Condition {
