@@ -206,6 +206,32 @@ fn conjuncts<'e>(expr: &'e Expr, answer: bool, parts: &mut Vec<(&'e Expr, bool)>
     }
 }
 
+/// The parts that must all hold and ask of nothing but the signal.
+pub(super) fn of_signal(expr: &Expr) -> impl Iterator<Item = (&Expr, bool)> {
+    let mut parts = Vec::new();
+    conjuncts(expr, true, &mut parts);
+    parts.into_iter().filter(|(part, _)| asks_signal_only(part))
+}
+
+/// Whether the signal alone decides it.
+pub(super) fn asks_signal_only(expr: &Expr) -> bool {
+    let (mut of_signal, mut of_event) = (false, false);
+    expr.walk(&mut |part| match part {
+        Expr::Field(field) | Expr::Has(field) if field.path.starts_with("signal.") => {
+            of_signal = true;
+        }
+        Expr::Field(_)
+        | Expr::Has(_)
+        | Expr::Is(_)
+        | Expr::Each
+        | Expr::InField(..)
+        | Expr::Exists(..)
+        | Expr::All(..) => of_event = true,
+        _ => {}
+    });
+    of_signal && !of_event
+}
+
 /// The lists of users that all its ways to be true go through.
 pub(super) fn required_users(expr: &Expr) -> Vec<&UserList> {
     let mut parts = Vec::new();
