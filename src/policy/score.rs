@@ -130,7 +130,15 @@ fn verdict<'a>(
         window_start: best.start,
         window_end: best.end,
         score: best.score,
-        effect: best.effect(policy),
+        effect: best.effect(policy).map(|effect| {
+            // Whoever could be excluded is only asked about.
+            let unsure = policy.scope.exclude.may_hold(user);
+            if unsure {
+                effect.min(Effect::Ask)
+            } else {
+                effect
+            }
+        }),
         families: best.families,
         rung: best.rung.map(|index| rung_verdict(policy, index)),
         out_of_scope,

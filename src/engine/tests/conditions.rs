@@ -214,6 +214,10 @@ fn a_record_that_names_nobody_is_still_about_whom_it_was_known_to_be() {
         let events = [home.clone(), nameless(sign_in(0, 4, 1, true))];
         assert_eq!(effect(&set(lines), &events).0, None, "{lines}");
     }
+    // Of whom the name was never known: perhaps it is her.
+    let unknown = [nameless(sign_in(0, 4, 1, true))];
+    assert_eq!(effect(&set(scope), &unknown).0, Some(Effect::Ask));
+    assert_eq!(effect(&set(""), &unknown).0, Some(Effect::Act));
     // So that the guard knows a protected account, too.
     let (intel, set) = (intel(), set(""));
     let given = given(&intel, &set);
