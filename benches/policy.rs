@@ -71,7 +71,13 @@ fn main() -> ExitCode {
             black_box(evaluate(&set, &event, &signals, &ends));
         });
         let scoring = micros(|| {
-            black_box(policy::verdicts(&set, event.user(), &signals, &ends));
+            black_box(policy::verdicts(
+                &set,
+                event.user(),
+                &signals,
+                &ends,
+                event.at(),
+            ));
         });
         println!(
             "{POLICIES} policies, {weighing:>2} weigh the signal: {cost:.2} µs ({scoring:.2} of it the scores), {:.2} × decoding a record",
@@ -104,7 +110,7 @@ fn evaluate(
         signal: None,
     };
     black_box(policy::reservations(set, &subject, &signals[0]));
-    policy::verdicts(set, event.user(), signals, ends)
+    policy::verdicts(set, event.user(), signals, ends, event.at())
 }
 
 fn decode(bytes: &[u8]) -> Event {

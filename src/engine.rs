@@ -70,6 +70,7 @@ pub fn step(
             ..Step::default()
         };
     }
+    let event = &*named(event, memory);
     let ground = Ground {
         memory,
         around,
@@ -82,7 +83,7 @@ pub fn step(
     if is_evaded(proof.as_ref()) {
         raised.extend(look.evaded());
     }
-    ask_conditions(event, &look, given, &mut raised);
+    ask_conditions(memory, event, &look, given, &mut raised);
     let withdrawn = withdraw(memory, event, &look, given.policies);
     remember(memory, event, &look);
     let signals: Vec<Signal> = raised
@@ -112,18 +113,39 @@ pub fn step(
     step
 }
 
+/// The event with its user's name, where the record says the object id alone,
+/// as those of Graph activity do: whom scopes, exceptions and the guard know by
+/// name must not be acted on for that.
+fn named<'e>(event: &'e Event, memory: &UserMemory) -> Cow<'e, Event> {
+    let user = event.user();
+    let unnamed = user.principal_name.is_empty() && !user.workload;
+    if unnamed && !memory.principal_name.is_empty() {
+        Cow::Owned(event.clone().named(&memory.principal_name))
+    } else {
+        Cow::Borrowed(event)
+    }
+}
+
 /// Adds the signals that authors define, and what policies' conditions say of
-/// each.
-fn ask_conditions(event: &Event, look: &Look<'_>, given: &Given<'_>, raised: &mut Vec<Signal>) {
+/// each. What somebody settled raises none of them either.
+fn ask_conditions(
+    memory: &UserMemory,
+    event: &Event,
+    look: &Look<'_>,
+    given: &Given<'_>,
+    raised: &mut Vec<Signal>,
+) {
     let policies = given.policies;
     if !policies.asks_conditions(raised.is_empty()) {
         return;
     }
     let subject = subject(event, look, given);
-    raised.extend(
-        policy::observed(policies, &subject)
-            .map(|own| look.observed(&own.name, own.family, &own.description)),
-    );
+    if look.is_evidence(memory) {
+        raised.extend(
+            policy::observed(policies, &subject)
+                .map(|own| look.observed(&own.name, own.family, &own.description)),
+        );
+    }
     for signal in raised {
         signal.reservations = policy::reservations(policies, &subject, signal);
     }
@@ -403,7 +425,7 @@ fn decide(
         .filter(|at| *at >= first)
         .collect();
     ends.dedup();
-    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends);
+    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends, last);
     let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident.clone(),
@@ -488,7 +510,9 @@ pub fn standing<'m>(
     if ends.is_empty() {
         ends.push(event.at());
     }
-    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends);
+    let last = new.iter().map(|signal| signal.at).max();
+    let newest = last.unwrap_or(event.at());
+    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends, newest);
     (signals, verdicts)
 }
 

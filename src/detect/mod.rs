@@ -122,6 +122,16 @@ impl<'a> Look<'a> {
         intel.class_of(network, self.event.at())
     }
 
+    /// Whether the event can be evidence at all: a risk that somebody settled
+    /// and our own word that comes back are none.
+    pub fn is_evidence(&self, memory: &UserMemory) -> bool {
+        match self.event {
+            Event::RiskDetection(detection) => risk::is_evidence(detection, memory),
+            Event::RiskyUser(user) => !user.state.settled(),
+            _ => true,
+        }
+    }
+
     /// A signal that somebody else has seen in the event: what an author asks.
     pub fn observed(&self, name: &SignalName, family: Family, what: &str) -> Signal {
         let evidence = match &self.seen {
@@ -137,11 +147,16 @@ impl<'a> Look<'a> {
                 sighting: None,
             },
         };
+        let record = match self.event {
+            // The detection, not its update: it is taken back by that name.
+            Event::RiskDetection(detection) => RecordId::new(detection.detection.clone()),
+            event => event.record().clone(),
+        };
         Signal {
             name: name.clone(),
             family,
             at: self.event.at(),
-            record: self.event.record().clone(),
+            record,
             evidence,
             reservations: Vec::new(),
         }

@@ -34,10 +34,7 @@ const WEAK: [&str; 5] = [
 
 pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &mut Vec<Signal>) {
     let memory = ground.memory;
-    if detection.state.settled()
-        || memory.is_settled(&detection.detection)
-        || is_echo(detection, memory)
-    {
+    if !is_evidence(detection, memory) {
         return;
     }
     let joined = detection.request.as_ref().and_then(|id| memory.join(id));
@@ -70,6 +67,13 @@ pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &m
     agree(&signal, memory, ground.parameters, signals);
     persistence::of_risk(&signal, ground, signals);
     signals.push(signal);
+}
+
+/// Whether nobody settled the detection, and it is not our own word.
+pub(super) fn is_evidence(detection: &RiskDetection, memory: &UserMemory) -> bool {
+    !detection.state.settled()
+        && !memory.is_settled(&detection.detection)
+        && !is_echo(detection, memory)
 }
 
 /// #39: two types that see different things.

@@ -49,6 +49,20 @@ impl Event {
         }
     }
 
+    /// The same about the user under that principal name.
+    #[must_use]
+    pub fn named(mut self, principal_name: &str) -> Self {
+        let user = match &mut self {
+            Self::SignIn(e) => &mut e.user,
+            Self::RiskDetection(e) => &mut e.user,
+            Self::RiskyUser(e) => &mut e.user,
+            Self::DirectoryAudit(e) => &mut e.user,
+            Self::GraphActivity(e) => &mut e.user,
+        };
+        user.principal_name = principal_name.into();
+        self
+    }
+
     /// When it happened (not when it was logged or delivered).
     pub fn at(&self) -> Timestamp {
         match self {

@@ -127,8 +127,8 @@ pub struct Reservation {
     pub ground: ReservationGround,
 }
 
-/// Which condition of a policy speaks against a signal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Which condition of a policy speaks against a signal, the plainest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "because", rename_all = "snake_case")]
 pub enum ReservationGround {
     /// Its `when` does not hold: the policy does not count the signal.

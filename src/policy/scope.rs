@@ -24,6 +24,13 @@ impl UserList {
         listed(user.id.as_str()) || !user.workload && listed(&user.principal_name)
     }
 
+    /// Whether the user is in the list or could be: a record may say the object
+    /// id alone, of somebody who was never seen with their name.
+    pub fn may_hold(&self, user: &UserRef) -> bool {
+        let unnamed = user.principal_name.is_empty() && !user.workload;
+        self.holds(user) || unnamed && self.principal_names().next().is_some()
+    }
+
     /// The names in it that no service principal can have.
     pub(super) fn principal_names(&self) -> impl Iterator<Item = &str> {
         self.0
@@ -160,5 +167,18 @@ mod tests {
         };
         let list: UserList = ["bob@contoso.example"].into_iter().collect();
         assert!(!list.holds(&user));
+        // But perhaps it is Bob.
+        assert!(list.may_hold(&user));
+        let ids: UserList = ["0A1C"].into_iter().collect();
+        assert!(!ids.may_hold(&user));
+        let named = UserRef {
+            principal_name: "ana@contoso.example".into(),
+            ..user.clone()
+        };
+        let workload = UserRef {
+            workload: true,
+            ..user
+        };
+        assert!(!list.may_hold(&named) && !list.may_hold(&workload));
     }
 }

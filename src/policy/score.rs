@@ -47,11 +47,16 @@ impl PartialEq for Weighers {
 }
 
 /// What every policy of a set says, in the set's order: see [`evaluate`].
+///
+/// Only windows that reach back before `newest`, the time of the newest signal
+/// that was not judged before: what a late signal is not in was judged, perhaps
+/// by another set, and is not called for again.
 pub fn verdicts(
     set: &PolicySet,
     user: &UserRef,
     signals: &[Signal],
     ends: &[Timestamp],
+    newest: Timestamp,
 ) -> Vec<PolicyVerdict> {
     let mut weighed: Vec<(usize, Weighed<'_>)> = signals
         .iter()
@@ -71,7 +76,14 @@ pub fn verdicts(
             let own = rest.iter().take_while(|(of, _)| *of == index).count();
             let (own, others) = rest.split_at(own);
             rest = others;
-            verdict(policy, user, own.iter().map(|(_, weighed)| weighed), ends)
+            let changed = ends.iter().copied();
+            let changed = changed.filter(|end| start_of(policy, *end) < newest);
+            verdict(
+                policy,
+                user,
+                own.iter().map(|(_, weighed)| weighed),
+                changed,
+            )
         })
         .collect()
 }
@@ -96,26 +108,20 @@ pub fn evaluate(
             Some(Weighed::new(policy, signal, *weight))
         })
         .collect();
-    verdict(policy, user, weighed.iter(), ends)
+    verdict(policy, user, weighed.iter(), ends.iter().copied())
 }
 
 fn verdict<'a>(
     policy: &Policy,
     user: &UserRef,
     weighed: impl ExactSizeIterator<Item = &'a Weighed<'a>> + Clone,
-    ends: &[Timestamp],
+    ends: impl Iterator<Item = Timestamp> + Clone,
 ) -> PolicyVerdict {
     let out_of_scope = !policy.scope.takes_in(user);
     let best = if out_of_scope || weighed.len() == 0 {
         nothing_in(policy, ends)
     } else {
-        let windows = ends
-            .iter()
-            .map(|end| score_window(policy, weighed.clone(), *end));
-        windows.max_by_key(|window| {
-            let rung = window.rung.map(Reverse);
-            (rung, window.score, Reverse(window.end))
-        })
+        best_window(policy, weighed, ends)
     };
     let best = best.unwrap_or_default();
     PolicyVerdict {
@@ -124,25 +130,50 @@ fn verdict<'a>(
         window_start: best.start,
         window_end: best.end,
         score: best.score,
-        families: best.families,
-        rung: best.rung.map(|index| rung_verdict(policy, index)),
-        effect: best.rung.map(|index| {
-            let effect = effect_of(policy.mode, &policy.rungs[index].intent);
-            // A record that does not say what was asked is no ground to act.
-            if best.certain {
-                effect
-            } else {
+        effect: best.effect(policy).map(|effect| {
+            // Whoever could be excluded is only asked about.
+            let unsure = policy.scope.exclude.may_hold(user);
+            if unsure {
                 effect.min(Effect::Ask)
+            } else {
+                effect
             }
         }),
+        families: best.families,
+        rung: best.rung.map(|index| rung_verdict(policy, index)),
         out_of_scope,
         set_aside: best.set_aside,
     }
 }
 
+/// The window that counts. What is undecided adds a question and takes nothing
+/// away: where the signals that nothing speaks against are enough to act, the
+/// window that they are best in counts.
+fn best_window<'a>(
+    policy: &Policy,
+    weighed: impl Iterator<Item = &'a Weighed<'a>> + Clone,
+    ends: impl Iterator<Item = Timestamp> + Clone,
+) -> Option<Window> {
+    let best = |sure_only: bool| {
+        let windows = ends
+            .clone()
+            .map(|end| score_window(policy, weighed.clone(), end, sure_only));
+        windows.max_by_key(|window| {
+            let rung = window.rung.map(Reverse);
+            (rung, window.score, Reverse(window.end))
+        })
+    };
+    let found = best(false)?;
+    if found.effect(policy) == Some(Effect::Ask) && !found.certain {
+        let sure = best(true).filter(|sure| sure.effect(policy) == Some(Effect::Act));
+        return sure.or(Some(found));
+    }
+    Some(found)
+}
+
 /// What a policy says that weighs none of the signals.
-fn nothing_in(policy: &Policy, ends: &[Timestamp]) -> Option<Window> {
-    let end = *ends.iter().min()?;
+fn nothing_in(policy: &Policy, ends: impl Iterator<Item = Timestamp>) -> Option<Window> {
+    let end = ends.min()?;
     Some(Window {
         start: start_of(policy, end),
         end,
@@ -191,24 +222,41 @@ struct Window {
     set_aside: Vec<SetAside>,
 }
 
+impl Window {
+    /// What its rung comes to.
+    fn effect(&self, policy: &Policy) -> Option<Effect> {
+        let effect = effect_of(policy.mode, &policy.rungs[self.rung?].intent);
+        // A record that does not say what was asked is no ground to act.
+        Some(if self.certain {
+            effect
+        } else {
+            effect.min(Effect::Ask)
+        })
+    }
+}
+
 fn start_of(policy: &Policy, end: Timestamp) -> Timestamp {
     end.saturating_sub(policy.window).unwrap_or(Timestamp::MIN)
 }
 
+/// `sure_only`: of the signals that nothing speaks against alone.
 fn score_window<'a>(
     policy: &Policy,
     weighed: impl Iterator<Item = &'a Weighed<'a>> + Clone,
     end: Timestamp,
+    sure_only: bool,
 ) -> Window {
     let start = start_of(policy, end);
     let inside = || weighed.clone().filter(|w| w.at > start && w.at <= end);
-    let families = strongest(inside().filter(|w| w.counts()));
-    let (score, rung) = highest_rung(policy, &families);
+    let sure = || strongest(inside().filter(|w| w.reservation.is_none()));
     let doubtful = inside().any(|w| w.reservation.is_some());
-    let certain = !doubtful || {
-        let sure = strongest(inside().filter(|w| w.reservation.is_none()));
-        highest_rung(policy, &sure).1 == rung
+    let families = if sure_only || !doubtful {
+        sure()
+    } else {
+        strongest(inside().filter(|w| w.counts()))
     };
+    let (score, rung) = highest_rung(policy, &families);
+    let certain = sure_only || !doubtful || highest_rung(policy, &sure()).1 == rung;
     Window {
         start,
         end,
@@ -234,12 +282,14 @@ fn highest_rung(policy: &Policy, families: &[FamilyScore]) -> (u8, Option<usize>
     (score, rung)
 }
 
-/// What conditions speak against, each signal once, by name.
+/// What conditions speak against, each signal once, by name, with the plainest
+/// of the grounds.
 fn aside<'a>(inside: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<SetAside> {
     let mut found: BTreeMap<&SignalName, &ReservationGround> = BTreeMap::new();
     for weighed in inside {
         if let Some(ground) = weighed.reservation {
-            found.entry(weighed.name).or_insert(ground);
+            let known = found.entry(weighed.name).or_insert(ground);
+            *known = ground.min(*known);
         }
     }
     found
@@ -317,310 +367,4 @@ fn effect_of(mode: Mode, intent: &Intent) -> Effect {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::fixtures::{known, policy, signal, user};
-    use super::*;
-    use crate::model::ActionKind;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    /// Window 60 m; session 85/60, network 55/70, risk 55.
-    fn stolen_session(mode: &str) -> Policy {
-        policy(&format!(
-            "policy: p
-mode: {mode}
-window: 60m
-scope: {{ exclude: {{ users: [bob@contoso.example] }} }}
-signals:
-  session_hosting: 85
-  session_client_change: 60
-  impossible_travel: 55
-  tor_exit: 70
-  risk.anomalousToken: 55
-rungs:
-  - {{ at: 85, families: 2, do: [revoke_sessions, confirm_compromised] }}
-  - {{ at: 60, do: [revoke_sessions], ask: {{ approvers: 2, expires: 10m }} }}
-"
-        ))
-    }
-
-    #[test]
-    fn noisy_or_is_rounded_half_up() {
-        let table: &[(&[u8], u8)] = &[
-            (&[], 0),
-            (&[55], 55),
-            (&[100], 100),
-            (&[85, 55], 93),
-            (&[70, 60], 88),
-            // 68.5
-            (&[55, 30], 69),
-            (&[50, 50], 75),
-            // 99.5
-            (&[90, 95], 100),
-            (&[1, 1], 2),
-            (&[99; 9], 100),
-            (&[100, 100], 100),
-        ];
-        for (weights, expected) in table {
-            assert_eq!(noisy_or(weights.iter().copied()), *expected, "{weights:?}");
-        }
-    }
-
-    #[test]
-    fn the_highest_rung_whose_score_and_families_are_reached_counts() {
-        let policy = stolen_session("enforce");
-        type Case<'a> = (&'a [&'a str], u8, Option<u8>, Option<Effect>);
-        let table: &[Case<'_>] = &[
-            (&[], 0, None, None),
-            (&["something_else"], 0, None, None),
-            (&["impossible_travel"], 55, None, None),
-            (&["tor_exit"], 70, Some(60), Some(Effect::Ask)),
-            // One family: the strongest counts, and it never reaches two.
-            (
-                &["session_hosting", "session_client_change"],
-                85,
-                Some(60),
-                Some(Effect::Ask),
-            ),
-            (
-                &["session_hosting", "impossible_travel"],
-                93,
-                Some(85),
-                Some(Effect::Act),
-            ),
-            (
-                &["impossible_travel", "tor_exit", "risk.anomalousToken"],
-                87,
-                Some(85),
-                Some(Effect::Act),
-            ),
-        ];
-        for (names, score, rung, effect) in table {
-            let signals: Vec<Signal> = names.iter().map(|n| signal(n, 1_000)).collect();
-            let verdict = evaluate(&policy, &user(), &signals, &[at(1_000)]);
-            assert_eq!(verdict.score, *score, "{names:?}");
-            assert_eq!(verdict.rung.as_ref().map(|r| r.at), *rung, "{names:?}");
-            assert_eq!(verdict.effect, *effect, "{names:?}");
-        }
-    }
-
-    #[test]
-    fn the_mode_limits_the_effect_and_leaves_the_rung_as_written() {
-        let both = [signal("session_hosting", 1_000), signal("tor_exit", 1_000)];
-        let one = [signal("tor_exit", 1_000)];
-        let table = [
-            ("shadow", Effect::Shadow, Effect::Shadow),
-            ("approve", Effect::Ask, Effect::Ask),
-            ("enforce", Effect::Act, Effect::Ask),
-        ];
-        for (mode, acting, asking) in table {
-            let policy = stolen_session(mode);
-            let verdict = evaluate(&policy, &user(), &both, &[at(1_000)]);
-            assert_eq!(verdict.effect, Some(acting), "{mode}");
-            let rung = verdict.rung.unwrap();
-            assert_eq!(rung.intent, Intent::Do);
-            assert_eq!(rung.index, 0);
-            assert_eq!(
-                rung.actions,
-                [ActionKind::RevokeSessions, ActionKind::ConfirmCompromised]
-            );
-            let verdict = evaluate(&policy, &user(), &one, &[at(1_000)]);
-            assert_eq!(verdict.effect, Some(asking), "{mode}");
-            assert_eq!(
-                verdict.rung.unwrap().intent,
-                Intent::Ask {
-                    approvers: 2,
-                    expires_seconds: 600
-                }
-            );
-        }
-    }
-
-    #[test]
-    fn the_window_includes_its_end_and_not_its_start() {
-        let policy = stolen_session("enforce");
-        for (end, score) in [(1_000, 93), (4_599, 93), (4_600, 85), (5_000, 85)] {
-            let signals = [
-                signal("impossible_travel", 1_000),
-                signal("session_hosting", end),
-            ];
-            let verdict = evaluate(&policy, &user(), &signals, &[at(end)]);
-            assert_eq!(verdict.score, score, "end {end}");
-        }
-        let signals = [signal("tor_exit", 1_001)];
-        assert_eq!(evaluate(&policy, &user(), &signals, &[at(1_000)]).score, 0);
-    }
-
-    #[test]
-    fn the_best_window_is_by_rung_then_score_then_the_earliest() {
-        let policy = policy(
-            "policy: p
-window: 1m
-signals: { session_hosting: 90, impossible_travel: 60, risk.anomalousToken: 65, tor_exit: 70 }
-rungs:
-  - { at: 85, families: 2, do: [revoke_sessions] }
-  - { at: 60, do: [revoke_sessions] }
-",
-        );
-        let signals = [
-            signal("tor_exit", 1_000),
-            // One family, 90: the lower rung.
-            signal("session_hosting", 2_000),
-            // Two families, 86: the higher rung, twice.
-            signal("impossible_travel", 3_000),
-            signal("risk.anomalousToken", 3_000),
-            signal("impossible_travel", 4_000),
-            signal("risk.anomalousToken", 4_000),
-        ];
-        let pick = |ends: &[i64]| {
-            let ends: Vec<Timestamp> = ends.iter().map(|e| at(*e)).collect();
-            let verdict = evaluate(&policy, &user(), &signals, &ends);
-            (verdict.window_end.as_second(), verdict.score)
-        };
-        assert_eq!(pick(&[1_000, 2_000, 4_000, 3_000]), (3_000, 86));
-        assert_eq!(pick(&[1_000, 2_000]), (2_000, 90));
-        assert_eq!(pick(&[1_030, 1_000]), (1_000, 70));
-        assert_eq!(pick(&[]), (0, 0));
-    }
-
-    #[test]
-    fn a_user_out_of_scope_is_not_scored() {
-        let bob = UserRef {
-            principal_name: "Bob@contoso.example".into(),
-            ..user()
-        };
-        let signals = [signal("session_hosting", 10), signal("tor_exit", 10)];
-        let verdict = evaluate(&stolen_session("enforce"), &bob, &signals, &[at(10)]);
-        assert!(verdict.out_of_scope);
-        assert_eq!(
-            (verdict.score, verdict.rung, verdict.effect),
-            (0, None, None)
-        );
-        assert!(verdict.families.is_empty());
-        assert_eq!(verdict.window_end, at(10));
-    }
-
-    #[test]
-    fn families_stand_strongest_first_whatever_the_order_of_the_signals() {
-        let policy = stolen_session("enforce");
-        let mut signals = vec![
-            signal("risk.anomalousToken", 10),
-            signal("impossible_travel", 10),
-            signal("session_hosting", 10),
-        ];
-        let forwards = evaluate(&policy, &user(), &signals, &[at(10)]);
-        signals.reverse();
-        assert_eq!(evaluate(&policy, &user(), &signals, &[at(10)]), forwards);
-        let order: Vec<Family> = forwards.families.iter().map(|f| f.family).collect();
-        assert_eq!(
-            order,
-            [Family::Session, Family::Network, Family::MicrosoftRisk]
-        );
-    }
-
-    /// A policy that weighs every known signal, with three rungs.
-    fn any_policy() -> impl Strategy<Value = Policy> {
-        let weights = proptest::collection::vec(1_u8..=100, known().len());
-        weights.prop_map(|weights| {
-            let mut policy = policy(
-                "policy: p
-mode: enforce
-window: 30m
-signals: { tor_exit: 70, session_hosting: 85, risk.anomalousToken: 55 }
-rungs:
-  - { at: 90, families: 3, do: [revoke_sessions] }
-  - { at: 70, families: 2, do: [revoke_sessions] }
-  - { at: 40, do: [revoke_sessions], ask: {} }
-",
-            );
-            let names = known().into_iter().zip(weights);
-            policy.weights = names
-                .map(|(known, weight)| {
-                    let weight = super::super::Weight {
-                        family: known.family,
-                        weight,
-                    };
-                    (SignalName::new(known.name), weight)
-                })
-                .collect();
-            policy
-        })
-    }
-
-    fn any_signal() -> impl Strategy<Value = Signal> {
-        (0..known().len(), 0_i64..7_200)
-            .prop_map(|(index, second)| signal(known()[index].name, second))
-    }
-
-    fn any_signals() -> impl Strategy<Value = Vec<Signal>> {
-        proptest::collection::vec(any_signal(), 0..12)
-    }
-
-    fn height(verdict: &PolicyVerdict) -> u8 {
-        verdict.rung.as_ref().map_or(0, |rung| rung.at)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        #[test]
-        fn one_signal_more_never_lowers_the_score_of_a_window(
-            policy in any_policy(), signals in any_signals(), more in any_signal(), end in 0_i64..9_000,
-        ) {
-            let before = evaluate(&policy, &user(), &signals, &[at(end)]);
-            let mut signals = signals;
-            signals.push(more);
-            let after = evaluate(&policy, &user(), &signals, &[at(end)]);
-            prop_assert!(after.score >= before.score);
-            prop_assert!(height(&after) >= height(&before));
-        }
-
-        #[test]
-        fn one_signal_more_or_one_window_more_never_lowers_the_rung(
-            policy in any_policy(), signals in any_signals(), more in any_signal(),
-        ) {
-            let ends: Vec<Timestamp> = signals.iter().map(|s| s.at).collect();
-            let before = evaluate(&policy, &user(), &signals, &ends);
-            let mut signals = signals;
-            signals.push(more);
-            let ends: Vec<Timestamp> = signals.iter().map(|s| s.at).collect();
-            let after = evaluate(&policy, &user(), &signals, &ends);
-            prop_assert!((height(&after), after.score) >= (height(&before), before.score));
-        }
-
-        #[test]
-        fn the_order_of_signals_and_ends_does_not_show(
-            policy in any_policy(), signals in any_signals(),
-        ) {
-            let mut ends: Vec<Timestamp> = signals.iter().map(|s| s.at).collect();
-            let forwards = evaluate(&policy, &user(), &signals, &ends);
-            let mut signals = signals;
-            signals.reverse();
-            ends.sort();
-            prop_assert_eq!(evaluate(&policy, &user(), &signals, &ends), forwards);
-        }
-
-        #[test]
-        fn a_family_counts_once_and_with_its_strongest_weight_at_most(
-            policy in any_policy(), signals in any_signals(), end in 0_i64..9_000,
-        ) {
-            let verdict = evaluate(&policy, &user(), &signals, &[at(end)]);
-            prop_assert!(verdict.score <= 100);
-            for (i, family) in verdict.families.iter().enumerate() {
-                let strongest = policy.weights.values()
-                    .filter(|w| w.family == family.family)
-                    .map(|w| w.weight)
-                    .max();
-                prop_assert!(Some(family.weight) <= strongest);
-                prop_assert!(verdict.families[i + 1..].iter().all(|f| f.family != family.family));
-            }
-            if let [only] = &verdict.families[..] {
-                prop_assert_eq!(verdict.score, only.weight);
-            }
-        }
-    }
-}
+mod tests;

@@ -8,17 +8,27 @@ use std::path::Path;
 use super::{files_of, read_source};
 
 /// `FILE:LINE` of the mode of a policy in a folder, or `FILE` where it has
-/// none written; `None` where no file holds that policy. Reads the files.
+/// none written; `None` where no file holds that policy. The mode of its
+/// override is the one that counts. Reads the files.
 pub fn place_of_mode(directory: &Path, policy: &str) -> Option<String> {
     let files = files_of(directory).ok()?;
-    files
-        .iter()
-        .filter_map(|path| read_source(path).ok())
-        .find(|source| value_of(&source.text, "policy").is_some_and(|(_, name)| name == policy))
-        .map(|source| match value_of(&source.text, "mode") {
-            Some((line, _)) => format!("{}:{line}", source.path),
-            None => source.path,
-        })
+    let mut unwritten = None;
+    let mut written = None;
+    for source in files.iter().filter_map(|path| read_source(path).ok()) {
+        let names = |key| value_of(&source.text, key).is_some_and(|(_, name)| name == policy);
+        let overrides = names("override");
+        if !overrides && !names("policy") {
+            continue;
+        }
+        let line = value_of(&source.text, "mode").map(|(line, _)| line);
+        match line {
+            Some(line) if overrides => return Some(format!("{}:{line}", source.path)),
+            Some(line) => written = Some(format!("{}:{line}", source.path)),
+            // Of a policy that ships, its override is all there is to edit.
+            None => unwritten = Some(source.path),
+        }
+    }
+    written.or(unwritten)
 }
 
 /// The line, from 1, and the plain value of a key of the document itself.
@@ -51,5 +61,12 @@ mod tests {
         assert_eq!(place("first"), Some(format!("{}:3", named("a.yaml"))));
         assert_eq!(place("second"), Some(named("b.yaml")));
         assert_eq!(place("third"), None);
+        // Whatever the order of the files' names.
+        fs::write(path("0.yaml"), "override: second\nmode: approve\n").unwrap();
+        fs::write(path("c.yaml"), "override: first\nowner: o\nmode: approve\n").unwrap();
+        fs::write(path("d.yaml"), "override: shipped-one\nowner: o\n").unwrap();
+        assert_eq!(place("first"), Some(format!("{}:3", named("c.yaml"))));
+        assert_eq!(place("second"), Some(format!("{}:2", named("0.yaml"))));
+        assert_eq!(place("shipped-one"), Some(named("d.yaml")));
     }
 }

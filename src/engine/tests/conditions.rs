@@ -184,3 +184,128 @@ fn a_policy_in_shadow_never_orders_anything_whatever_its_conditions_say() {
         assert_eq!((decision.effect, decision.orders), (Effect::Shadow, vec![]));
     }
 }
+
+/// The event as records write it that name their user by object id alone.
+fn nameless(event: Event) -> Event {
+    let unnamed = UserRef {
+        principal_name: "".into(),
+        ..ana()
+    };
+    match event {
+        Event::SignIn(mut sign_in) => {
+            sign_in.user = unnamed;
+            Event::SignIn(sign_in)
+        }
+        Event::RiskDetection(mut detection) => {
+            detection.user = unnamed;
+            Event::RiskDetection(detection)
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_record_that_names_nobody_is_still_about_whom_it_was_known_to_be() {
+    let scope = "scope: { exclude: { users: [ana@contoso.example] } }";
+    let except = "except: [{ name: rooms, when: event.user.name == \"ana@contoso.example\", \
+                  owner: ana, reason: x, until: 2027-01-31 }]";
+    let home = sign_in(-600, 0, 0, true);
+    for lines in [scope, except] {
+        let events = [home.clone(), nameless(sign_in(0, 4, 1, true))];
+        assert_eq!(effect(&set(lines), &events).0, None, "{lines}");
+    }
+    // Of whom the name was never known: perhaps it is her.
+    let unknown = [nameless(sign_in(0, 4, 1, true))];
+    assert_eq!(effect(&set(scope), &unknown).0, Some(Effect::Ask));
+    assert_eq!(effect(&set(""), &unknown).0, Some(Effect::Act));
+    // So that the guard knows a protected account, too.
+    let (intel, set) = (intel(), set(""));
+    let given = given(&intel, &set);
+    let (mut memory, mut around) = (UserMemory::default(), Surroundings::default());
+    step(&mut memory, &mut around, &home, &given);
+    let tor = nameless(sign_in(0, 4, 1, true));
+    let decision = step(&mut memory, &mut around, &tor, &given).decision;
+    assert_eq!(decision.unwrap().user, ana());
+}
+
+/// Asks about Microsoft's detections and about a signal of an author's that
+/// they raise.
+fn of_detections(lines: &str) -> PolicySet {
+    let policy = format!(
+        "policy: p
+mode: enforce
+window: 60m
+signals: {{ custom.risk: default }}
+rungs: [{{ at: 60, do: [revoke_sessions] }}]
+{lines}
+"
+    );
+    let signals = "signals:
+  custom.risk:
+    description: a risk
+    family: behaviour
+    weight: 65
+    when: event.risk.level == \"medium\"
+";
+    let source = |path: &str, text: &str| policy::Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    compiled(vec![
+        source("p.yaml", &policy),
+        source("signals.yaml", signals),
+    ])
+}
+
+fn settled(event: Event) -> Event {
+    let Event::RiskDetection(mut detection) = event else {
+        unreachable!("a detection is one")
+    };
+    detection.state = RiskState::Dismissed;
+    detection.record = RecordId::new(format!("{}@2", detection.detection));
+    Event::RiskDetection(detection)
+}
+
+#[test]
+fn an_authors_signal_of_a_detection_is_named_after_it_and_taken_back_with_it() {
+    let news = risk(0, "unfamiliarFeatures");
+    let (intel, set) = (intel(), of_detections(""));
+    let given = given(&intel, &set);
+    // Its record is at hand: a condition on it is decided.
+    let conditional = of_detections("when: event.risk.level == \"medium\"");
+    assert_eq!(
+        effect(&conditional, std::slice::from_ref(&news)).0,
+        Some(Effect::Act)
+    );
+    // What was dismissed before it was known raises nothing.
+    assert_eq!(effect(&set, &[settled(news.clone())]).0, None);
+    for order in [[0, 1], [1, 0]] {
+        let events = [news.clone(), settled(news.clone())];
+        let (mut memory, mut around) = (UserMemory::default(), Surroundings::default());
+        for index in order {
+            step(&mut memory, &mut around, &events[index], &given);
+        }
+        assert_eq!(memory.signals, [], "{order:?}");
+    }
+}
+
+#[test]
+fn a_late_signal_judges_no_window_that_it_is_not_in() {
+    // In shadow when it was seen, and the author has made the policy act since.
+    let mut asks = set("");
+    asks.policies[0].mode = Mode::Shadow;
+    let mut acts = set("");
+    let intel = intel();
+    let (mut memory, mut around) = (UserMemory::default(), Surroundings::default());
+    let theft = sign_in(0, 4, 1, true);
+    let first = step(&mut memory, &mut around, &theft, &given(&intel, &asks));
+    assert_eq!(first.decision.map(|d| d.effect), Some(Effect::Shadow));
+    let incident = memory.incident.clone();
+    // Weak, and older than a window.
+    let late = device_code_at(-2 * 3_600);
+    acts.policies[0].rungs.retain(|rung| rung.at > 65);
+    let step = step(&mut memory, &mut around, &late, &given(&intel, &acts));
+    assert_eq!(step.signals.len(), 1, "{:?}", step.signals);
+    assert_eq!(step.decision, None);
+    assert_eq!(memory.incident, incident);
+}

@@ -11,7 +11,7 @@ use jiff::tz::Offset;
 
 use super::Compiler;
 use crate::model::{Family, SignalName};
-use crate::policy::condition::{self, Condition, Fault, Names};
+use crate::policy::condition::{self, Asked, Condition, Fault, Names};
 use crate::policy::fields::{Entry, Fields, choice, entries, list, number, text};
 use crate::policy::problem::{Place, Rule, quoted, suggestion};
 use crate::policy::yaml::{Node, Value};
@@ -31,13 +31,8 @@ const DATE_LEN: usize = 10;
 const MATCHES_NOTHING: Rule = "matches-nothing";
 
 impl Compiler<'_> {
-    /// A condition; `of_signal` where it may speak of `signal`.
-    pub(super) fn condition(
-        &mut self,
-        node: &Node,
-        what: &str,
-        of_signal: bool,
-    ) -> Option<Condition> {
+    /// A condition, by what it is asked for.
+    pub(super) fn condition(&mut self, node: &Node, what: &str, asked: Asked) -> Option<Condition> {
         let written = match &node.value {
             Value::Text(text) if !text.trim().is_empty() => text,
             Value::Bool(value) => {
@@ -63,7 +58,7 @@ impl Compiler<'_> {
         }
         let names = Names {
             lists: &self.lists,
-            of_signal,
+            asked,
         };
         let mut warnings = Vec::new();
         let compiled = condition::compile(written, names, &mut warnings);
@@ -136,7 +131,7 @@ impl Compiler<'_> {
         let (name, owner, reason) = (words("name"), words("owner"), words("reason"));
         let when = fields
             .require("when", &mut self.errors)
-            .and_then(|node| self.condition(node, "`when`", true));
+            .and_then(|node| self.condition(node, "`when`", Asked::Exception));
         let until = fields
             .require("until", &mut self.errors)
             .and_then(|node| self.date(node));
@@ -195,17 +190,24 @@ impl Compiler<'_> {
         scope: &Scope,
         weights: &BTreeMap<SignalName, Weight>,
     ) {
+        let before = self.errors.count();
         for name in condition.signal_names() {
             if weights.keys().any(|known| known.as_str() == name) {
                 continue;
             }
             let known: Vec<&str> = weights.keys().map(SignalName::as_str).collect();
             let message = format!("the policy does not weigh {}", quoted(name));
-            let from = condition.text().find(name).unwrap_or(0);
+            // In its quotes: another name may begin alike.
+            let quotes = ['"', '\''].map(|quote| format!("{quote}{name}{quote}"));
+            let found = quotes.iter().find_map(|text| condition.text().find(text));
+            let from = found.map_or(0, |quote| quote + 1);
             let place = self.place_in(node, condition.text(), (from, from + name.len()));
             let hint = suggestion(name, &known);
             self.errors
                 .report_rule(MATCHES_NOTHING, place, message, hint);
+        }
+        if self.errors.count() == before && condition.asks_signal() {
+            self.check_fits(condition, node, weights);
         }
         for users in condition.required_users() {
             let chosen = scope.only.as_ref().is_some_and(|only| users.apart(only));
@@ -215,6 +217,29 @@ impl Compiler<'_> {
                 self.errors
                     .report_rule(MATCHES_NOTHING, node.place, message, hint);
             }
+        }
+    }
+
+    /// A condition that holds of none of the policy's signals, or of all of
+    /// them whatever the record.
+    fn check_fits(
+        &mut self,
+        condition: &Condition,
+        node: &Node,
+        weights: &BTreeMap<SignalName, Weight>,
+    ) {
+        let fits =
+            |(name, weight): (&SignalName, &Weight)| condition.fits((name.as_str(), weight.family));
+        if !weights.iter().any(fits) {
+            let message = "it holds of no signal that the policy weighs";
+            let hint = "compare its `signal.…` with `signals`";
+            self.errors
+                .report_rule(MATCHES_NOTHING, node.place, message, hint);
+        } else if condition.asks_signal_only() && weights.iter().all(fits) {
+            let message = "it holds of every signal that the policy weighs";
+            let hint = "leave it out, or ask something of the event";
+            self.errors
+                .report_rule("constant-condition", node.place, message, hint);
         }
     }
 
@@ -266,7 +291,7 @@ impl Compiler<'_> {
             .and_then(|node| number(node, "`weight`", 1..=100, &mut self.errors));
         let when = fields
             .require("when", &mut self.errors)
-            .and_then(|node| self.condition(node, "`when`", false));
+            .and_then(|node| self.condition(node, "`when`", Asked::Signal));
         let signal = CustomSignal {
             name: SignalName::new(entry.name),
             description: description?.into(),
@@ -383,6 +408,64 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::PolicySet;
+    use crate::policy::fixtures::{known, source};
+
+    #[test]
+    fn a_condition_holds_of_some_of_the_policys_signals_and_not_of_all() {
+        let told = |key: &str| {
+            let text = format!(
+                "policy: p\nowner: o\nwindow: 1h\n\
+                 signals: {{ tor_exit: 70, tor_exit_failed: 20, session_hosting: 60 }}\n\
+                 rungs: [{{ at: 60, do: [revoke_sessions] }}]\n{key}\n"
+            );
+            let lists = "lists: { far: { texts: [tor_exit] }, typos: { texts: [tor_exti] } }\n";
+            let mut other = source(lists);
+            other.path = "lists.yaml".to_owned();
+            match PolicySet::compile(vec![source(&text), other], &known()) {
+                Ok(_) => Vec::new(),
+                Err(errors) => errors
+                    .problems
+                    .iter()
+                    .map(|p| (p.rule, p.place.map_or(0, |at| at.column)))
+                    .collect(),
+            }
+        };
+        let except = |when: &str| {
+            told(&format!(
+                "except: [{{ name: x, owner: o, reason: r, until: 2027-01-31, when: '{when}' }}]"
+            ))
+        };
+        const NOTHING: &str = "matches-nothing";
+        const ALL: &str = "constant-condition";
+        let table: &[(&str, &[&str])] = &[
+            ("signal.name == \"tor_exit\"", &[]),
+            ("signal.name != \"tor_exit\"", &[]),
+            ("signal.name in lists.far", &[]),
+            ("signal.name.startsWith(\"tor\")", &[]),
+            ("signal.family == \"network\"", &[]),
+            ("has(signal.name) && event.network.asn == 1", &[]),
+            ("signal.family == \"device\" || event.network.asn == 1", &[]),
+            // Typed wrongly: excepts everything, or nothing.
+            ("signal.name != \"tor_exti\"", &[NOTHING]),
+            ("signal.name in lists.typos", &[NOTHING]),
+            ("!(signal.name in lists.typos)", &[ALL]),
+            (
+                "signal.name.startsWith(\"tro\") && event.network.asn == 1",
+                &[NOTHING],
+            ),
+            ("signal.family == \"device\"", &[NOTHING]),
+            ("signal.family != \"device\"", &[ALL]),
+            ("has(signal.name)", &[ALL]),
+        ];
+        for (when, expected) in table {
+            let rules: Vec<&str> = except(when).into_iter().map(|(rule, _)| rule).collect();
+            assert_eq!(rules, *expected, "{when}");
+        }
+        // The place is that of the name, not of another that begins alike.
+        let when = "signal.name == \"tor_exit_failed\" || signal.name == \"tor\"";
+        assert_eq!(told(&format!("when: '{when}'")), [(NOTHING, 60)]);
+    }
 
     #[test]
     fn a_part_of_a_condition_is_found_however_it_is_written() {

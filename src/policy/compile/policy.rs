@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Compiler, WINDOW_SECONDS};
 use crate::model::{Family, Mode, PolicyName, SignalName};
+use crate::policy::condition::Asked;
 use crate::policy::fields::{self, Fields, choice, duration, entries, number, or_default, text};
 use crate::policy::lists;
 use crate::policy::problem::{Place, nearest, quoted, suggestion};
@@ -51,7 +52,7 @@ impl Compiler<'_> {
             .require("signals", &mut self.errors)
             .and_then(|node| self.signals(node));
         let when = or_default(fields.get("when"), None, |node| {
-            self.condition(node, "`when`", true).map(Some)
+            self.condition(node, "`when`", Asked::Policy).map(Some)
         });
         let exceptions = or_default(fields.get("except"), Vec::new(), |node| {
             self.exceptions(node)

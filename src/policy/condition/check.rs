@@ -12,7 +12,7 @@ use regex::RegexBuilder;
 use super::eval::{Arithmetic, Clock, Comparison, Expr, TextTest};
 use super::fields::{Domain, FIELDS, Field, Kinds, Type};
 use super::parse::Parsed;
-use super::{Fault, Names};
+use super::{Asked, Fault, Names};
 use crate::policy::lists::{self, List};
 use crate::policy::problem::{Rule, SYNTAX, nearest, quoted, suggestion};
 
@@ -188,11 +188,17 @@ impl Checker<'_, '_> {
         let Some(field) = FIELDS.iter().find(|field| field.path == path) else {
             return self.no_field(node, &path);
         };
-        if field.path.starts_with("signal.") && !self.names.of_signal {
+        self.there_is(node, field)?;
+        Some((Expr::Field(field), field.ty))
+    }
+
+    /// Only who asks of a signal has `signal`.
+    fn there_is(&mut self, node: &IdedExpr, field: &Field) -> Option<()> {
+        if field.path.starts_with("signal.") && self.names.asked == Asked::Signal {
             let hint = "a signal of your own is raised by the event alone";
             return self.fault(node, "there is no `signal` here", hint);
         }
-        Some((Expr::Field(field), field.ty))
+        Some(())
     }
 
     fn no_field<T>(&mut self, node: &IdedExpr, path: &str) -> Option<T> {
@@ -224,6 +230,7 @@ impl Checker<'_, '_> {
     fn has(&mut self, node: &IdedExpr) -> Option<Typed> {
         let path = self.dotted(node)?;
         if let Some(field) = FIELDS.iter().find(|field| field.path == path) {
+            self.there_is(node, field)?;
             return Some((Expr::Has(field), Type::Bool));
         }
         let prefix = format!("{path}.");

@@ -293,7 +293,7 @@ impl Expr {
         let is_name =
             |expr: &Expr| matches!(expr, Self::Field(field) if field.path == "signal.name");
         self.walk(&mut |part| match part {
-            Self::Compare(Comparison::Equal, sides) => match &**sides {
+            Self::Compare(Comparison::Equal | Comparison::Unequal, sides) => match &**sides {
                 [field, Self::Text(text)] | [Self::Text(text), field] if is_name(field) => {
                     names.push(text);
                 }

@@ -27,11 +27,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use self::eval::{Expr, TextTest};
 pub use self::fields::{Subject, Undecided};
 use super::lists::List;
 use super::problem::{Rule, SYNTAX};
 use super::scope::UserList;
+use crate::model::{Event, Family, NetworkClass, RecordId, SignIn, UserId, UserRef};
 
 /// The longest condition, in bytes.
 pub(super) const TEXT_MAX: usize = 2_000;
@@ -76,7 +79,36 @@ impl Condition {
             .collect()
     }
 
-    /// The signals it speaks of by name, as `signal.name == "…"` or `in […]`.
+    /// Whether it asks something of the signal that must hold, whatever the
+    /// record.
+    pub(super) fn asks_signal(&self) -> bool {
+        sense::of_signal(&self.expr).next().is_some()
+    }
+
+    /// Whether it can hold of a signal, whatever the record.
+    pub(super) fn fits(&self, signal: (&str, Family)) -> bool {
+        let nobody = UserRef {
+            id: UserId::new("-"),
+            principal_name: "".into(),
+            guest: false,
+            workload: false,
+        };
+        // The parts ask nothing of it.
+        let event = SignIn::new(RecordId::new("-"), Timestamp::UNIX_EPOCH, nobody);
+        let subject = Subject {
+            event: &Event::SignIn(Box::new(event)),
+            class: NetworkClass::Ordinary,
+            signal: Some(signal),
+        };
+        sense::of_signal(&self.expr).all(|(part, wanted)| part.holds(&subject) == Ok(wanted))
+    }
+
+    /// Whether the signal alone decides it, whatever the record.
+    pub(super) fn asks_signal_only(&self) -> bool {
+        sense::asks_signal_only(&self.expr)
+    }
+
+    /// The signals it speaks of by name, as `signal.name == "…"`, `!=` or `in […]`.
     pub(super) fn signal_names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         self.expr.signal_names(&mut names);
@@ -128,8 +160,19 @@ pub struct Part {
 pub(super) struct Names<'a> {
     /// The set's lists.
     pub(super) lists: &'a BTreeMap<Box<str>, Arc<List>>,
-    /// Whether it is asked of a signal: only then there is `signal`.
-    pub(super) of_signal: bool,
+    /// For what it is asked.
+    pub(super) asked: Asked,
+}
+
+/// For what a condition is asked, and so what follows from its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Of a signal, by a policy: what is of another kind counts.
+    Policy,
+    /// Of a signal, by an exception: what has no answer is not excepted.
+    Exception,
+    /// Of an event alone, to raise a signal: there is no `signal` yet.
+    Signal,
 }
 
 /// What is wrong in a condition, or may not be meant.
@@ -188,7 +231,7 @@ fn compile_here(
         faults.sort_by_key(|fault| fault.at);
         return Err(faults);
     };
-    if let Some(fault) = sense::constant(&expr, text) {
+    if let Some(fault) = sense::constant(&expr, text, names.asked == Asked::Policy) {
         return Err(vec![fault]);
     }
     Ok(Condition {

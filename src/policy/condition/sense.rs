@@ -1,27 +1,37 @@
 //! What a condition as a whole can come to, without asking it.
 //!
 //! Invariant: only what is certain is said. A condition that can be true of no
-//! event, or false of none that it speaks of, is a mistake of its author, and
-//! one that nobody notices later: it silences a policy, or excepts everything.
+//! event, or false of none, is a mistake of its author, and one that nobody
+//! notices later: it silences a policy, or excepts everything.
 
 use std::collections::BTreeMap;
 
 use super::Fault;
 use super::check::CONSTANT;
-use super::eval::{Comparison, Expr};
+use super::eval::{Comparison, Expr, TextTest};
 use super::fields::Kinds;
 use crate::policy::lists::List;
 use crate::policy::scope::UserList;
 
-/// The mistake of a condition that can only come to one answer.
-pub(super) fn constant(expr: &Expr, text: &str) -> Option<Fault> {
-    let (message, hint) = if possible(expr, true) == Kinds::NONE || contradicts(expr, true) {
-        ("the condition is never true", contradiction_hint(expr))
-    } else if possible(expr, false) == Kinds::NONE || contradicts(expr, false) {
-        (
-            "the condition is always true",
-            "leave it out, or ask something of the event",
-        )
+/// The mistake of a condition that can only come to one answer. `no_answer_holds`
+/// where having no answer is as good as holding.
+pub(super) fn constant(expr: &Expr, text: &str, no_answer_holds: bool) -> Option<Fault> {
+    const EMPTY: &str = "leave it out, or ask something of the event";
+    let answers = Answers::of(expr);
+    let (message, hint) = if matches!(expr, Expr::Bool(false)) {
+        ("the condition is never true", EMPTY)
+    } else if answers.yes == Kinds::NONE {
+        let hint = "no event is of all the kinds that it asks for at once; perhaps `||` is meant";
+        ("the condition is never true", hint)
+    } else if contradicts(expr, true) {
+        let hint = "its parts contradict each other; perhaps `||` is meant";
+        ("the condition is never true", hint)
+    } else if contradicts(expr, false) || answers.no == Kinds::NONE && answers.none == Kinds::NONE {
+        ("the condition is always true", EMPTY)
+    } else if answers.no == Kinds::NONE && no_answer_holds {
+        let hint = "a record of one kind has no answer to what is asked of another, and then the \
+                    signal counts; begin each part with its kind, `has(event.risk) && …`";
+        ("the condition is never false", hint)
     } else {
         return None;
     };
@@ -33,50 +43,127 @@ pub(super) fn constant(expr: &Expr, text: &str) -> Option<Fault> {
     })
 }
 
-fn contradiction_hint(expr: &Expr) -> &'static str {
-    if matches!(expr, Expr::Bool(_)) {
-        "leave it out, or ask something of the event"
-    } else if possible(expr, true) == Kinds::NONE {
-        "no event is of all the kinds that it asks for at once; perhaps `||` is meant"
-    } else {
-        "its parts contradict each other; perhaps `||` is meant"
-    }
+/// The kinds of events of which an expression can come to each answer: at
+/// least those of which it does. Of a value that is neither true nor false,
+/// `yes` and `no` are both where it can have one.
+#[derive(Clone, Copy)]
+struct Answers {
+    yes: Kinds,
+    no: Kinds,
+    /// Where it can have no answer.
+    none: Kinds,
 }
 
-/// The kinds of events of which it can come to `answer`.
-fn possible(expr: &Expr, answer: bool) -> Kinds {
-    match expr {
-        Expr::Bool(value) if *value == answer => Kinds::ALL,
-        Expr::Bool(_) => Kinds::NONE,
-        Expr::Not(of) => possible(of, !answer),
-        Expr::And(sides) if answer => {
-            let [left, right] = &**sides;
-            possible(left, true).and(possible(right, true))
-        }
-        Expr::Or(sides) if !answer => {
-            let [left, right] = &**sides;
-            possible(left, false).and(possible(right, false))
-        }
-        Expr::And(sides) | Expr::Or(sides) => {
-            let [left, right] = &**sides;
-            possible(left, answer).or(possible(right, answer))
-        }
-        Expr::Is(kinds) if answer => *kinds,
-        Expr::Is(kinds) => Kinds::ALL.without(*kinds),
-        Expr::Has(field) if answer => field.kinds,
-        Expr::Has(_) => Kinds::ALL,
-        other => {
-            let mut all = Kinds::ALL;
-            other.walk(&mut |part| {
-                if let Expr::Field(field) | Expr::InField(_, field) = part {
-                    all = all.and(field.kinds);
-                }
-            });
-            match other {
-                Expr::Exists(field, _) | Expr::All(field, _) => field.kinds,
-                _ => all,
+impl Answers {
+    /// One pass over the expression, whatever its depth.
+    fn of(expr: &Expr) -> Self {
+        match expr {
+            Expr::Bool(true) => Self::when(Kinds::ALL),
+            Expr::Bool(false) => Self::when(Kinds::NONE),
+            Expr::Int(_) | Expr::Text(_) | Expr::Address(_) | Expr::Time(_) | Expr::Each => {
+                Self::value(Kinds::ALL, Kinds::NONE)
             }
+            Expr::Field(field) => Self::value(field.kinds, Kinds::ALL),
+            Expr::Is(kinds) => Self::when(*kinds),
+            Expr::Has(field) => Self {
+                no: Kinds::ALL,
+                ..Self::when(field.kinds)
+            },
+            Expr::Not(of) => Self::of(of).turned(),
+            Expr::And(sides) => {
+                let [left, right] = sides.each_ref().map(Self::of);
+                left.and(right)
+            }
+            // De Morgan's law.
+            Expr::Or(sides) => {
+                let [left, right] = sides.each_ref().map(|side| Self::of(side).turned());
+                left.and(right).turned()
+            }
+            Expr::If(parts) => {
+                let [condition, yes, no] = parts.each_ref().map(Self::of);
+                let chosen = |of: fn(&Self) -> Kinds| {
+                    condition.yes.and(of(&yes)).or(condition.no.and(of(&no)))
+                };
+                Self {
+                    yes: chosen(|of| of.yes),
+                    no: chosen(|of| of.no),
+                    none: condition.none.or(chosen(|of| of.none)),
+                }
+            }
+            Expr::Compare(_, sides) | Expr::Arithmetic(_, sides) => {
+                let [left, right] = sides.each_ref().map(Self::of);
+                left.together(right)
+            }
+            Expr::InTexts(of, _)
+            | Expr::InInts(of, _)
+            | Expr::InList(of, _)
+            | Expr::Within(of, _)
+            | Expr::Test(of, TextTest::Matches(_))
+            | Expr::Size(of)
+            | Expr::Clock(_, of) => Self::of(of).valued(),
+            Expr::InField(of, field) => Self::of(of).together(Self::value(field.kinds, Kinds::ALL)),
+            Expr::Test(
+                of,
+                TextTest::Contains(with) | TextTest::StartsWith(with) | TextTest::EndsWith(with),
+            ) => Self::of(of).together(Self::of(with)),
+            // Of an empty list nothing is asked.
+            Expr::Exists(field, of) => Self {
+                yes: field.kinds.and(Self::of(of).yes),
+                no: field.kinds,
+                none: Kinds::ALL,
+            },
+            Expr::All(field, of) => Self {
+                yes: field.kinds,
+                no: field.kinds.and(Self::of(of).no),
+                none: Kinds::ALL,
+            },
         }
+    }
+
+    /// True of those kinds, false of all others.
+    fn when(kinds: Kinds) -> Self {
+        Self {
+            yes: kinds,
+            no: Kinds::ALL.without(kinds),
+            none: Kinds::NONE,
+        }
+    }
+
+    fn value(there: Kinds, none: Kinds) -> Self {
+        Self {
+            yes: there,
+            no: there,
+            none,
+        }
+    }
+
+    fn turned(self) -> Self {
+        Self {
+            yes: self.no,
+            no: self.yes,
+            ..self
+        }
+    }
+
+    /// `&&`: a side that is false settles it.
+    fn and(self, other: Self) -> Self {
+        let unsettled = |side: Self| side.yes.or(side.none);
+        Self {
+            yes: self.yes.and(other.yes),
+            no: self.no.or(other.no),
+            none: (self.none.and(unsettled(other))).or(other.none.and(unsettled(self))),
+        }
+    }
+
+    /// What is asked of its value.
+    fn valued(self) -> Self {
+        Self::value(self.yes.or(self.no), self.none)
+    }
+
+    /// What needs both values.
+    fn together(self, other: Self) -> Self {
+        let there = self.valued().yes.and(other.valued().yes);
+        Self::value(there, self.none.or(other.none))
     }
 }
 
@@ -117,6 +204,32 @@ fn conjuncts<'e>(expr: &'e Expr, answer: bool, parts: &mut Vec<(&'e Expr, bool)>
         Expr::Or(sides) if !answer => sides.iter().for_each(|side| conjuncts(side, false, parts)),
         other => parts.push((other, answer)),
     }
+}
+
+/// The parts that must all hold and ask of nothing but the signal.
+pub(super) fn of_signal(expr: &Expr) -> impl Iterator<Item = (&Expr, bool)> {
+    let mut parts = Vec::new();
+    conjuncts(expr, true, &mut parts);
+    parts.into_iter().filter(|(part, _)| asks_signal_only(part))
+}
+
+/// Whether the signal alone decides it.
+pub(super) fn asks_signal_only(expr: &Expr) -> bool {
+    let (mut of_signal, mut of_event) = (false, false);
+    expr.walk(&mut |part| match part {
+        Expr::Field(field) | Expr::Has(field) if field.path.starts_with("signal.") => {
+            of_signal = true;
+        }
+        Expr::Field(_)
+        | Expr::Has(_)
+        | Expr::Is(_)
+        | Expr::Each
+        | Expr::InField(..)
+        | Expr::Exists(..)
+        | Expr::All(..) => of_event = true,
+        _ => {}
+    });
+    of_signal && !of_event
 }
 
 /// The lists of users that all its ways to be true go through.

@@ -81,10 +81,14 @@ fn lists() -> BTreeMap<Box<str>, Arc<List>> {
 }
 
 fn compiled(text: &str) -> Result<Condition, Vec<Fault>> {
+    compiled_for(Asked::Policy, text)
+}
+
+fn compiled_for(asked: Asked, text: &str) -> Result<Condition, Vec<Fault>> {
     let lists = lists();
     let names = Names {
         lists: &lists,
-        of_signal: true,
+        asked,
     };
     compile(text, names, &mut Vec::new())
 }
@@ -255,6 +259,62 @@ fn what_is_wrong_with_a_condition_is_told_where_it_stands() {
         out.push('\n');
     }
     insta::assert_snapshot!(out);
+}
+
+#[test]
+fn only_what_has_one_answer_is_refused_for_it() {
+    use Asked::{Exception, Policy, Signal};
+    let both_kinds = "event.sign_in.succeeded || event.risk.level == \"high\"";
+    let table = [
+        // A policy counts what is of another kind: it leaves nothing out.
+        (Policy, both_kinds, Some("the condition is never false")),
+        (Exception, both_kinds, None),
+        (Signal, both_kinds, None),
+        (
+            Exception,
+            "event.sign_in.succeeded || true",
+            Some("the condition is always true"),
+        ),
+        (
+            Exception,
+            "event.network.city != \"A\" || event.network.city != \"B\"",
+            Some("the condition is always true"),
+        ),
+        (
+            Exception,
+            "has(event.sign_in) || !has(event.sign_in)",
+            Some("the condition is always true"),
+        ),
+        (
+            Policy,
+            "has(event.risk) ? event.risk.level == \"high\" : event.sign_in.succeeded",
+            None,
+        ),
+        (
+            Policy,
+            "(event.sign_in.succeeded || event.risk.level == \"high\") == true",
+            None,
+        ),
+        (
+            Policy,
+            "has(event.sign_in) ? event.risk.level == \"high\" : event.sign_in.succeeded",
+            Some("the condition is never true"),
+        ),
+        (
+            Policy,
+            "event.sign_in.methods.exists(m, event.risk.level == m)",
+            Some("the condition is never true"),
+        ),
+        (
+            Signal,
+            "has(signal.name)",
+            Some("there is no `signal` here"),
+        ),
+    ];
+    for (asked, text, expected) in table {
+        let told = compiled_for(asked, text).map_err(|faults| faults[0].message.clone());
+        assert_eq!(told.err().as_deref(), expected, "{asked:?} {text}");
+    }
 }
 
 #[test]
