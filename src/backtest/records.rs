@@ -120,10 +120,10 @@ pub(super) fn peek(path: &Path) -> io::Result<Peek> {
         // How much was on its way when we had enough is the reader's business.
         times.truncate(PEEK_EVENTS);
     }
-    let falls = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
-    let rises = times.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    let mut course = recorded::Course::default();
+    times.iter().for_each(|at| course.see(*at));
     Ok(Peek {
-        newest_first: falls >= 3 && falls >= 4 * rises,
+        newest_first: course.is_newest_first(),
         begins: times.first().copied(),
     })
 }
