@@ -106,7 +106,7 @@ async fn run(scale: f64) {
             enqueued_at: now,
             received_at: now,
             content: entra::decode(&body),
-            body: keep.then(|| body.into()),
+            body: keep.then(|| bytes::Bytes::from(body).into()),
         };
         out.send(message).await.unwrap();
         if sequence % 5_000 == 0 {

@@ -525,7 +525,7 @@ impl Pipeline {
             enqueued_at: row.enqueued_at,
             received_at: Timestamp::now(),
             content,
-            body: Some(row.record.bytes.into()),
+            body: Some(bytes::Bytes::from(row.record.bytes).into()),
         };
         let batch = Batch {
             messages: vec![message],

@@ -27,8 +27,12 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 /// Where no cut is found in so many bytes, the rest is read as a stream: as
 /// right, but on one thread.
 const UNCUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What is read of a file to learn when it begins and which way it runs.
-const PEEK_BYTES: u64 = 256 * 1024;
+/// Events of a file that are looked at to learn when it begins and which way it
+/// runs.
+const PEEK_EVENTS: usize = 256;
+/// What is read in search of them: more than the rows of a CSV that are held
+/// back until one tells day and month, and than one value.
+const PEEK_BYTES_MAX: u64 = 2 * recorded::VALUE_BYTES_MAX as u64;
 /// What shows how a file is laid out.
 const HEAD_BYTES: u64 = 64;
 /// Read at once of a file that is not cut.
@@ -102,18 +106,24 @@ pub(super) struct Peek {
 pub(super) fn peek(path: &Path) -> io::Result<Peek> {
     let mut times = Vec::new();
     if !is_stdin(path) {
-        let mut see = |located: recorded::Located| {
-            times.extend(located.content.events.iter().map(|(_, event)| event.at()));
-        };
-        let head = BufReader::new(open(path, &Arc::default())?.take(PEEK_BYTES));
+        let watch = Arc::new(Watch::default());
+        let head = BufReader::new(open(path, &watch)?.take(PEEK_BYTES_MAX));
         // Cut in the middle of something, which need not decode; whoever
         // reads it whole will say what is wrong with it.
-        let _ = recorded::read(head, &mut see);
+        let _ = recorded::read(head, |located| {
+            let seen = located.content.events.iter();
+            times.extend(seen.map(|(_, event)| event.at()));
+            watch
+                .gone
+                .store(times.len() >= PEEK_EVENTS, Ordering::Relaxed);
+        });
+        // How much was on its way when we had enough is the reader's business.
+        times.truncate(PEEK_EVENTS);
     }
-    let falls = times.windows(2).filter(|pair| pair[1] < pair[0]).count();
-    let rises = times.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    let mut course = recorded::Course::default();
+    times.iter().for_each(|at| course.see(*at));
     Ok(Peek {
-        newest_first: falls >= 3 && falls >= 4 * rises,
+        newest_first: course.is_newest_first(),
         begins: times.first().copied(),
     })
 }

@@ -302,11 +302,20 @@ impl Report {
             change.user.principal_name = "".into();
         }
         for unread in &mut self.input.undecodable_first {
-            // Behind the field's name stands what was seen in it.
-            let field = unread.reason.split(": saw ").next().unwrap_or_default();
-            unread.reason = field.to_owned();
+            unread.reason = unseen(&unread.reason).to_owned();
         }
     }
+}
+
+/// What is wrong with a record, without what was seen in it: our own decoder
+/// says so behind "saw", serde's in quotation marks.
+fn unseen(reason: &str) -> &str {
+    let seen = [": saw ", "\"", "`"];
+    let end = seen.iter().filter_map(|mark| reason.find(mark)).min();
+    reason
+        .get(..end.unwrap_or(reason.len()))
+        .unwrap_or_default()
+        .trim_end()
 }
 
 /// The first digits of an object id. What is no GUID may be a name.
@@ -348,6 +357,31 @@ mod tests {
         ];
         for (old, new, expected) in table {
             assert_eq!(ChangeKind::of(old, new), expected, "{old:?} to {new:?}");
+        }
+    }
+
+    #[test]
+    fn a_masked_reason_keeps_the_field_and_loses_what_was_seen_in_it() {
+        let table = [
+            (
+                "createdDateTime: saw \"ana\", expected a time",
+                "createdDateTime",
+            ),
+            (
+                "properties: invalid type: string \"ana@contoso.example\", expected an object",
+                "properties: invalid type: string",
+            ),
+            (
+                "category: unknown variant `ana`, expected one of `b`",
+                "category: unknown variant",
+            ),
+            (
+                "userId: missing, expected a GUID",
+                "userId: missing, expected a GUID",
+            ),
+        ];
+        for (reason, expected) in table {
+            assert_eq!(unseen(reason), expected);
         }
     }
 

@@ -186,11 +186,10 @@ impl<'a> Side<'a> {
         };
         let day = day_of(decision.at);
         let tally = self.days.entry(day).or_default();
-        let first_time = case.policies.iter().all(|(_, e)| *e != outcome.effect);
-        if first_time {
-            tally.counts.add(outcome.effect);
-        }
         for Called { effect, policy, .. } in &called {
+            if case.policies.iter().all(|(_, before)| before != effect) {
+                tally.counts.add(*effect);
+            }
             let known = (PolicyName::clone(policy), *effect);
             if !case.policies.contains(&known) {
                 let counts = tally.policies.entry(known.0.clone()).or_default();

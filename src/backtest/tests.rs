@@ -184,6 +184,43 @@ fn the_guard_s_budget_counts_the_hour_of_the_records_and_protects_whom_it_names(
 }
 
 #[test]
+fn a_file_is_turned_round_though_its_first_dates_tell_no_order() {
+    let dir = tempfile::tempdir().unwrap();
+    // From the 13th back to the 1st: until the last row, which is the 30th of
+    // the month before, day and month could be either.
+    let mut csv =
+        "Type,TimeGenerated,Id,RiskEventType,RiskState,UserId,AdditionalInfo\n".to_owned();
+    let padding = "x".repeat(1_000);
+    for row in 0..400 {
+        let (day, minute) = (12 - row / 40, 59 - row % 40);
+        csv += &format!(
+            "AADUserRiskEvents,\"11/{day}/2026, 8:{minute:02}:00 AM\",u{row},anomalousToken,atRisk,u{row},{padding}\n"
+        );
+    }
+    csv += "AADUserRiskEvents,\"10/30/2026, 8:00:00 AM\",old,anomalousToken,atRisk,old,\n";
+    let file = write(dir.path(), "a.csv", &csv);
+    let report = run(&[file], 60, 90);
+    assert_eq!(report.input.events, 401);
+    assert_eq!(report.input.newest_first.len(), 1);
+}
+
+#[test]
+fn a_day_counts_each_case_once_for_each_effect_whatever_else_was_decided_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let shadow = "policy: quiet\nmode: shadow\nwindow: 1h\nsignals: { risk.anomalousToken: 70 }\n\
+                  rungs: [{ at: 50, do: [revoke_sessions] }]\n";
+    let records = [risk("ana", "anomalousToken", 0)];
+    let file = write(dir.path(), "a.ndjson", &lines(&records));
+    let report = compared(&[file], &rules(60, ""), &rules(60, shadow), 2).unwrap();
+    let [day] = report.new.days.as_slice() else {
+        panic!("one day");
+    };
+    let counts = |c: &Counts| (c.acted, c.asked, c.shadow);
+    assert_eq!(counts(&day.counts), (0, 1, 1));
+    assert_eq!(counts(&report.new.cases), (0, 1, 0), "the strongest");
+}
+
+#[test]
 fn files_exported_apart_meet_again_in_time_and_newest_first_is_turned_round() {
     let dir = tempfile::tempdir().unwrap();
     // Ten days of two detections that count together only within the hour.

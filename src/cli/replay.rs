@@ -29,7 +29,8 @@ use crate::ruleset;
 Reads what the daemon kept; NDJSON and JSON arrays of records, of Event Hubs
 envelopes ({\"records\":[…]}) or of test cases that hold a record under \"log\";
 exports of Log Analytics as CSV or JSON; Avro of Event Hubs Capture; any of these
-in gzip or zstd. What a file is is told by its content.")]
+in gzip or zstd. What a file is is told by its content. It is judged in its own
+order: one that runs newest first is named.")]
 pub struct ReplayArgs {
     /// Directory of policies; without it the shipped ones.
     #[arg(long, value_name = "DIR")]
@@ -52,6 +53,8 @@ struct Report {
     duplicates: u64,
     passed_over: BTreeMap<&'static str, u64>,
     quarantined: Vec<Unread>,
+    /// Files that run newest first; they were judged as they run.
+    newest_first: Vec<String>,
     signals: BTreeMap<String, u64>,
     effects: BTreeMap<&'static str, u64>,
     protected: u64,
@@ -116,7 +119,15 @@ impl Replay {
     }
 
     fn read(&mut self, reader: impl BufRead, name: &str) -> anyhow::Result<()> {
-        recorded::read(reader, |located| self.take(located, name))?;
+        let mut course = recorded::Course::default();
+        recorded::read(reader, |located| {
+            let events = located.content.events.iter();
+            events.for_each(|(_, event)| course.see(event.at()));
+            self.take(located, name);
+        })?;
+        if course.is_newest_first() {
+            self.report.newest_first.push(name.to_owned());
+        }
         Ok(())
     }
 
@@ -178,6 +189,13 @@ fn print_report(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
             escape(&unread.file),
             unread.line,
             escape(&unread.reason)
+        )?;
+    }
+    for file in &report.newest_first {
+        writeln!(
+            out,
+            "{}: runs newest first and was judged so; turn it round, or see `evictd policy backtest`",
+            escape(file)
         )?;
     }
     let passed_over: u64 = report.passed_over.values().sum();

@@ -33,7 +33,7 @@ use crate::console::health::{Component, Health};
 use crate::console::pages;
 use crate::history::{History, Keeper, Standing};
 use crate::ingest::eventhub::{Inlet, LagBoard, receive};
-use crate::ingest::{Source, entra};
+use crate::ingest::{Room, Source, entra};
 use crate::intel_files::{Fetcher, Refresher, at_hand};
 use crate::model::UserRef;
 use crate::pipeline::{Pipeline, Request};
@@ -51,6 +51,9 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// Decoded messages between receivers and pipeline. A full channel stops the
 /// receivers, whose link credit then stops the broker.
 const INBOX_MESSAGES_MAX: usize = 512;
+/// Bytes of their bodies, those of the batch at hand included: as many as the
+/// history may have waiting.
+const INBOX_BYTES_MAX: u32 = 64 << 20;
 /// Requests of the console that wait for the pipeline.
 const REQUESTS_MAX: usize = 16;
 /// How often gauges that age by themselves are published.
@@ -246,7 +249,7 @@ impl Parts {
             config: Arc::new(self.config.event_hubs.clone()),
             credential: credential as Arc<dyn TokenCredential>,
             decode: entra::decode_enqueued,
-            keep_bodies: history.is_some(),
+            bodies: history.is_some().then(|| Room::new(INBOX_BYTES_MAX)),
             out,
             metrics: Arc::clone(&self.metrics),
             board: Arc::clone(&self.board),

@@ -138,7 +138,7 @@ impl Keeper {
             .filter_map(|message| {
                 Some(Body {
                     received_at: message.received_at,
-                    bytes: message.body.clone()?,
+                    bytes: message.body.as_ref()?.bytes.clone(),
                     sound: message.content.quarantined.is_empty(),
                 })
             })

@@ -35,7 +35,7 @@ fn message(body: &str, received_at: Timestamp) -> Message {
         enqueued_at: received_at,
         received_at,
         content: entra::decode(body.as_bytes()),
-        body: Some(Bytes::copy_from_slice(body.as_bytes())),
+        body: Some(Bytes::copy_from_slice(body.as_bytes()).into()),
     }
 }
 

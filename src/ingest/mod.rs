@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::body::{Body, Room};
 use crate::model::Event;
 
+mod body;
 pub mod entra;
 pub mod eventhub;
 mod pieces;
@@ -30,7 +31,7 @@ pub struct Message {
     /// What it held.
     pub content: Decoded,
     /// Its bytes as they came, where they are to be kept (`history`).
-    pub body: Option<Bytes>,
+    pub body: Option<Body>,
 }
 
 /// The place of a message in the stream.

@@ -12,6 +12,7 @@
 
 mod capture;
 mod columns;
+mod course;
 mod dates;
 mod export;
 mod json;
@@ -23,6 +24,7 @@ mod tests;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read as _};
 
+pub use self::course::Course;
 pub use self::packed::unpacked;
 use self::packed::{Packing, Unpacked};
 use super::{Decoded, Undecodable, entra};

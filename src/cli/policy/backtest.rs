@@ -55,6 +55,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "FILE", env = "EVICTD_CONFIG")]
     config: Option<PathBuf>,
     /// The daemon's kept records since then: 90d, 24h, 2026-08-01 or a time.
+    /// They are kept by the UTC day of arrival, and that day is read whole.
     #[arg(
         long,
         value_name = "TIME",

@@ -40,7 +40,7 @@ pub use self::lag::{LagBoard, LinkState, PartitionStatus};
 use self::backoff::Backoff;
 use self::link::Link;
 use self::partition::{Reader, or_stop};
-use super::{Decoded, Message, Source};
+use super::{Decoded, Message, Room, Source};
 use crate::telemetry::Metrics;
 
 /// How often a hub is asked whether it has grown.
@@ -58,8 +58,9 @@ pub struct Inlet {
     /// Makes events of a message's bytes and the time it was enqueued; it runs
     /// in the partition's task.
     pub decode: fn(&[u8], Timestamp) -> Decoded,
-    /// Whether a message with an event in it keeps its bytes.
-    pub keep_bodies: bool,
+    /// Room for the bytes of messages with an event in them; without it they
+    /// are not kept.
+    pub bodies: Option<Room>,
     /// Where messages go. A message without any record only marks a place: the
     /// pipeline is to store its position as it does any other.
     pub out: mpsc::Sender<Message>,

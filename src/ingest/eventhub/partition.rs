@@ -22,7 +22,7 @@ use super::error::EventHubsError;
 use super::lag::{LinkState, Slot};
 use super::link::{Link, OPEN_MAX, Raw};
 use super::start::Extent;
-use crate::ingest::{Decoded, Message, Source, Undecodable};
+use crate::ingest::{Body, Decoded, Message, Source, Undecodable};
 
 /// The longest time the check of a silent link may take, and the longest wait
 /// for a message that is known to be there.
@@ -286,13 +286,16 @@ impl Reader {
             );
             content
         });
-        let keep = self.inlet.keep_bodies && !content.events.is_empty();
+        let body = match content.events.is_empty() {
+            true => None,
+            false => self.body(raw, stop).await?,
+        };
         let message = Message {
             source: self.source(sequence),
             enqueued_at,
             received_at,
             content,
-            body: raw.into_body().filter(|_| keep),
+            body,
         };
         self.send(message, stop).await?;
         self.position = Some(sequence);
@@ -320,6 +323,21 @@ impl Reader {
                 quarantined(&body, reason)
             }
             None => quarantined(&[], "message: an AMQP value, expected bytes".into()),
+        }
+    }
+
+    /// The bytes to keep, once there is room for them.
+    async fn body(&self, raw: Raw, stop: &CancellationToken) -> Result<Option<Body>, Ended> {
+        let Some(room) = &self.inlet.bodies else {
+            return Ok(None);
+        };
+        let Some(bytes) = raw.into_body() else {
+            return Ok(None);
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Ended::Stopped),
+            body = room.take(bytes) => Ok(Some(body)),
         }
     }
 
@@ -474,7 +492,7 @@ mod tests {
             config: Arc::new(config),
             credential: Arc::new(Nobody),
             decode: |_, _| Decoded::default(),
-            keep_bodies: false,
+            bodies: None,
             out,
             board: LagBoard::new(Arc::clone(&metrics)),
             metrics,

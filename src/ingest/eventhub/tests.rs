@@ -106,7 +106,7 @@ fn start_with(config: Arc<EventHubsConfig>, positions: Vec<Source>, room: usize)
         config,
         credential: credential(),
         decode: keep,
-        keep_bodies: true,
+        bodies: Some(Room::new(1 << 20)),
         out,
         metrics: Arc::clone(&metrics),
         board: Arc::clone(&board),

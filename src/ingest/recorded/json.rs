@@ -14,24 +14,29 @@ use super::{Each, Located, VALUE_BYTES_MAX, invalid};
 use crate::ingest::pieces::Scan;
 use crate::ingest::{Decoded, entra};
 
+/// How much of a line is looked at together, in bytes. A whole array may stand
+/// on one.
+const LINE_BYTES: u64 = 1024 * 1024;
+
 pub(super) fn read(reader: &mut dyn BufRead, each: &mut Each<'_>) -> io::Result<()> {
     let mut file = File::default();
     let mut line = Vec::new();
+    let mut begins = true;
     loop {
         line.clear();
-        let limit = VALUE_BYTES_MAX as u64 + 1;
-        let read = io::Read::take(&mut *reader, limit).read_until(b'\n', &mut line)?;
+        let read = io::Read::take(&mut *reader, LINE_BYTES).read_until(b'\n', &mut line)?;
         if read == 0 {
             file.end(each);
             return Ok(());
         }
-        file.line += 1;
-        if file.line == 1 {
+        file.line += usize::from(begins);
+        if begins && file.line == 1 {
             let bom = line.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
             line.drain(..bom);
         }
-        file.take(&line, each);
-        if file.value.len() > VALUE_BYTES_MAX || read as u64 == limit {
+        file.take(&line, begins, each);
+        begins = line.ends_with(b"\n");
+        if file.too_long || file.value.len() > VALUE_BYTES_MAX {
             return Err(invalid(format!(
                 "line {}: a value longer than {} MiB; expected one record or envelope a line",
                 file.begins,
@@ -50,15 +55,21 @@ struct File {
     /// The value so far, where it is longer than a line.
     value: Vec<u8>,
     begins: usize,
+    /// Whether the value is none: it goes on to the end of the line.
+    stray: bool,
+    /// Whether a value was beyond the bound; nothing is read behind it.
+    too_long: bool,
     scan: Scan,
     rows: Rows,
 }
 
 impl File {
-    fn take(&mut self, line: &[u8], each: &mut Each<'_>) {
+    /// Takes in a line, or a part of one; `begins` where it is the first.
+    fn take(&mut self, line: &[u8], begins: bool, each: &mut Each<'_>) {
         // In NDJSON every record begins a line; one that does where the value
         // before it expects none means that that one was cut.
-        if !self.value.is_empty()
+        if begins
+            && !self.value.is_empty()
             && !self.in_array
             && line.first() == Some(&b'{')
             && !self.expects_a_value()
@@ -72,12 +83,15 @@ impl File {
                 let Some(&first) = rest.first() else { return };
                 self.begins = self.line;
                 self.scan = Scan::default();
-                if !matches!(first, b'{' | b'"') {
-                    // No record begins so: the rest of the line is one piece.
-                    self.value.extend_from_slice(rest);
+                // No record begins otherwise: the rest of the line is one piece.
+                self.stray = !matches!(first, b'{' | b'"');
+            }
+            if self.stray {
+                self.value.extend_from_slice(rest);
+                if rest.ends_with(b"\n") {
                     self.end(each);
-                    return;
                 }
+                return;
             }
             let Some(length) = self.scan.feed(rest) else {
                 self.value.extend_from_slice(rest);
@@ -113,6 +127,10 @@ impl File {
     /// The value is over, whole or not.
     fn end(&mut self, each: &mut Each<'_>) {
         let mut taken = std::mem::take(&mut self.value);
+        self.too_long |= taken.len() > VALUE_BYTES_MAX;
+        if self.too_long {
+            return;
+        }
         let value = taken.trim_ascii();
         if !value.is_empty() {
             each(Located {

@@ -596,3 +596,30 @@ fn the_corpus_of_records_breaks_nothing() {
     }
     assert!(files > 10, "{files}");
 }
+
+#[test]
+fn an_array_on_one_line_may_be_longer_than_any_value() {
+    let record = |n: usize| {
+        format!(
+            "{{\"category\":\"SignInLogs\",\"properties\":{{\"id\":\"{n}\",\"userId\":\"u\",\
+             \"createdDateTime\":\"2026-11-02T08:00:00Z\",\"padding\":\"{}\"}}}}",
+            "é".repeat(300_000)
+        )
+    };
+    let records: Vec<String> = (0..30).map(record).collect();
+    let array = format!("[{}]\nno record\n{}\n", records.join(","), record(30));
+    assert!(array.len() > VALUE_BYTES_MAX);
+    let mut read_so = Vec::new();
+    let read = read(array.as_bytes(), |located| {
+        let content = located.content;
+        read_so.push((
+            located.line,
+            content.events.len(),
+            content.quarantined.len(),
+        ));
+    });
+    assert!(read.is_ok(), "{read:?}");
+    let mut expected = vec![(1, 1, 0); 30];
+    expected.extend([(2, 0, 1), (3, 1, 0)]);
+    assert_eq!(read_so, expected);
+}

@@ -180,7 +180,8 @@ fn push(page: &mut String, text: &str) {
 
 /// Text in which nothing is markup, on one line, cut to so many characters.
 /// What markdown, HTML or GitHub would read is written as a character
-/// reference.
+/// reference. GitHub looks for addresses, mentions and numbers of issues once
+/// more when references are resolved: a space of no width keeps those apart.
 fn plain(text: &str, columns: usize) -> String {
     let text = fit(&escape(text), columns);
     let mut out = String::with_capacity(text.len());
@@ -205,6 +206,9 @@ fn plain(text: &str, columns: usize) -> String {
             // A `String` takes whatever is written.
             false => drop(write!(out, "&#{};", u32::from(c))),
         }
+        if matches!(c, '@' | '#') {
+            out.push('\u{200b}');
+        }
         before = c;
     }
     out
@@ -223,8 +227,9 @@ mod tests {
             ("www.evil WWW.evil", "www&#46;evil WWW&#46;evil"),
             (
                 "@team #1 `x` | **b** :x:",
-                "&#64;team &#35;1 &#96;x&#96; &#124; &#42;&#42;b&#42;&#42; &#58;x:",
+                "&#64;\u{200b}team &#35;\u{200b}1 &#96;x&#96; &#124; &#42;&#42;b&#42;&#42; &#58;x:",
             ),
+            ("ana@contoso.example", "ana&#64;\u{200b}contoso.example"),
             ("_b_ __b__", "&#95;b&#95; &#95;&#95;b&#95;&#95;"),
             ("\u{1b}[2J", "&#92;u&#123;1b&#125;&#91;2J"),
             ("at 08:10Z: tor_exit 0.5", "at 08:10Z: tor_exit 0.5"),
