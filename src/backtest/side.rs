@@ -225,7 +225,7 @@ impl<'a> Side<'a> {
         Some(place)
     }
 
-    /// What a decision comes to, order by order; in shadow, rung by rung.
+    /// What a decision comes to: order by order, then by the policies without one.
     fn called<'d>(&mut self, decision: &'d Decision) -> Vec<Called<'d>> {
         let mut called = Vec::new();
         for order in &decision.orders {
@@ -252,16 +252,22 @@ impl<'a> Side<'a> {
                 score: order.score,
             });
         }
-        let shadowed = decision.verdicts.iter();
-        called.extend(
-            shadowed
-                .filter(|verdict| verdict.effect == Some(Effect::Shadow))
-                .map(|verdict| Called {
-                    effect: Effect::Shadow,
-                    policy: &verdict.policy,
+        // A policy that agrees with the one whose order stands has called for
+        // it too, and one in shadow would have.
+        let orders = called.len();
+        for verdict in &decision.verdicts {
+            let Some(effect) = verdict.effect else {
+                continue;
+            };
+            let policy = &verdict.policy;
+            if called[..orders].iter().all(|order| order.policy != policy) {
+                called.push(Called {
+                    effect: admitted(effect, decision.admission),
+                    policy,
                     score: verdict.score,
-                }),
-        );
+                });
+            }
+        }
         called
     }
 
@@ -356,5 +362,14 @@ fn word(admission: Admission) -> Option<GuardReason> {
     match admission {
         Admission::Admitted => None,
         Admission::Demoted(reason) | Admission::Refused(reason) => Some(reason),
+    }
+}
+
+/// What is left of an effect after the guard's word.
+fn admitted(effect: Effect, admission: Admission) -> Effect {
+    match admission {
+        Admission::Admitted => effect,
+        Admission::Demoted(_) => effect.min(Effect::Ask),
+        Admission::Refused(_) => Effect::Shadow,
     }
 }

@@ -68,7 +68,10 @@ impl Guard {
         if effect == Effect::Ask {
             return Admission::Admitted;
         }
-        if situation.paused {
+        if self.protected.may_hold(user) {
+            // Nobody knows the name behind the id: a human may.
+            Admission::Demoted(GuardReason::ProtectedAccount)
+        } else if situation.paused {
             Admission::Demoted(GuardReason::Paused)
         } else if self.is_stale(event_at, situation.now) {
             Admission::Demoted(GuardReason::StaleEvent)
@@ -167,6 +170,21 @@ mod tests {
                 "{name} {effect} age={age} paused={paused} acts={acts_last_hour}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_could_be_protected_is_only_asked_about() {
+        let situation = Situation {
+            now: Timestamp::UNIX_EPOCH,
+            paused: false,
+            acts_last_hour: 0,
+        };
+        let judged = |effect| guard().at_decision(&user(""), situation.now, effect, &situation);
+        assert_eq!(
+            judged(Effect::Act),
+            Admission::Demoted(GuardReason::ProtectedAccount)
+        );
+        assert_eq!(judged(Effect::Ask), Admission::Admitted);
     }
 
     #[test]

@@ -31,6 +31,14 @@ pub fn place_of_mode(directory: &Path, policy: &str) -> Option<String> {
     written.or(unwritten)
 }
 
+/// Whether a file of the folder defines that policy, and does not just override
+/// it. Reads the files.
+pub fn defines(directory: &Path, policy: &str) -> bool {
+    let files = files_of(directory).unwrap_or_default();
+    let mut sources = files.iter().filter_map(|path| read_source(path).ok());
+    sources.any(|source| value_of(&source.text, "policy").is_some_and(|(_, name)| name == policy))
+}
+
 /// The line, from 1, and the plain value of a key of the document itself.
 fn value_of<'t>(text: &'t str, key: &str) -> Option<(usize, &'t str)> {
     text.lines().enumerate().find_map(|(n, line)| {

@@ -187,7 +187,7 @@ fn the_budget_of_the_hour_is_counted() {
 
 #[test]
 fn records_are_read_inline_and_from_the_file_that_is_named() {
-    const RISK: &str = r#"{"category":"UserRiskEvents","properties":{"id":"d1","userId":"6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a11","riskEventType":"adminConfirmedUserCompromised","riskLevel":"high","riskState":"atRisk","activityDateTime":"2026-11-24T09:00:00Z"}}"#;
+    const RISK: &str = r#"{"category":"UserRiskEvents","properties":{"id":"d1","userId":"6f2a9f0e-0d5c-4f0e-8c39-3f6f3b1f7a11","userPrincipalName":"eve@contoso.example","riskEventType":"adminConfirmedUserCompromised","riskLevel":"high","riskState":"atRisk","activityDateTime":"2026-11-24T09:00:00Z"}}"#;
     let text = format!(
         "stories:
   - story: inline

@@ -255,7 +255,17 @@ impl Compiler<'_> {
         let fields = Fields::of(node, "`promote`", KEYS, &mut self.errors)?;
         let precision = fields
             .require("precision", &mut self.errors)
-            .and_then(|node| fields::percent(node, "`precision`", &mut self.errors));
+            .and_then(|node| {
+                let precision = fields::percent(node, "`precision`", &mut self.errors)?;
+                if precision == 100 {
+                    let message = "no number of cases proves a precision of 100 %";
+                    let hint =
+                        "expected at most `99%`: the lower end of the interval is held against it";
+                    self.errors.report_with_hint(node.place, message, hint);
+                    return None;
+                }
+                Some(precision)
+            });
         let cases = fields
             .require("cases", &mut self.errors)
             .and_then(|node| number(node, "`cases`", 1..=10_000, &mut self.errors));
