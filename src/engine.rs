@@ -141,10 +141,9 @@ fn ask_conditions(
     }
     let subject = subject(event, look, given);
     if look.is_evidence(memory) {
-        raised.extend(
-            policy::observed(policies, &subject)
-                .map(|own| look.observed(&own.name, own.family, &own.description)),
-        );
+        raised.extend(policy::observed(policies, &subject).map(|own| {
+            look.observed(&own.name, own.family, own.description.trim_end_matches('.'))
+        }));
     }
     for signal in raised {
         signal.reservations = policy::reservations(policies, &subject, signal);
