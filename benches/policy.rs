@@ -109,7 +109,9 @@ fn evaluate(
         class: NetworkClass::Ordinary,
         signal: None,
     };
-    black_box(policy::reservations(set, &subject, &signals[0]));
+    let mut signal = signals[0].clone();
+    policy::ask(set, &subject, &mut signal);
+    black_box(signal);
     policy::verdicts(set, event.user(), signals, ends, event.at())
 }
 
@@ -150,8 +152,9 @@ fn signals(event: &Event, set: &PolicySet) -> Vec<Signal> {
             sighting: None,
         },
         reservations: Vec::new(),
+        asked: Vec::new(),
     };
-    signal.reservations = policy::reservations(set, &subject, &signal);
+    policy::ask(set, &subject, &mut signal);
     vec![signal]
 }
 

@@ -146,7 +146,7 @@ fn ask_conditions(
         }));
     }
     for signal in raised {
-        signal.reservations = policy::reservations(policies, &subject, signal);
+        policy::ask(policies, &subject, signal);
     }
 }
 

@@ -35,6 +35,7 @@ impl SignalSpec {
             record: record.clone(),
             evidence,
             reservations: Vec::new(),
+            asked: Vec::new(),
         }
     }
 

@@ -159,6 +159,7 @@ impl<'a> Look<'a> {
             record,
             evidence,
             reservations: Vec::new(),
+            asked: Vec::new(),
         }
     }
 

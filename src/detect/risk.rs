@@ -63,6 +63,7 @@ pub(super) fn detect(detection: &RiskDetection, ground: &Ground<'_>, signals: &m
             sighting,
         },
         reservations: Vec::new(),
+        asked: Vec::new(),
     };
     agree(&signal, memory, ground.parameters, signals);
     persistence::of_risk(&signal, ground, signals);

@@ -111,9 +111,14 @@ pub struct Signal {
     pub record: RecordId,
     /// What a human needs to judge it.
     pub evidence: Evidence,
-    /// What policies' conditions said of its record when it was judged.
+    /// What policies' conditions said against it, of its record, when it was
+    /// judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reservations: Vec<Reservation>,
+    /// Which policies' conditions were asked then, by a hash of each policy's
+    /// name and conditions: what was added or changed since was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<u64>,
 }
 
 /// Why a policy does not count a signal, or not for acting: its conditions,

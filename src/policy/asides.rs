@@ -17,8 +17,7 @@ impl PolicySet {
     /// Whether there is a condition to ask of an event, or, where no detector
     /// saw anything in it, a signal of an author's to look for.
     pub fn asks_conditions(&self, nothing_raised: bool) -> bool {
-        let has_conditions =
-            |policy: &Policy| policy.when.is_some() || !policy.exceptions.is_empty();
+        let has_conditions = |policy: &Policy| policy.conditions.is_some();
         !self.signals.is_empty() || !nothing_raised && self.policies.iter().any(has_conditions)
     }
 }
@@ -34,9 +33,10 @@ pub fn observed<'s>(
         .filter(|signal| signal.when.ask(subject) == Ok(true))
 }
 
-/// What the policies' conditions say against a signal that the event raised.
-/// Only policies that weigh it are asked.
-pub fn reservations(set: &PolicySet, subject: &Subject<'_>, signal: &Signal) -> Vec<Reservation> {
+/// Asks the policies' conditions of a signal that the event raised, and keeps
+/// with the signal what they say against it. Only policies that weigh it are
+/// asked.
+pub fn ask(set: &PolicySet, subject: &Subject<'_>, signal: &mut Signal) {
     // A late record can complete what an earlier one began; the record that the
     // signal is named after is not at hand then.
     let at_hand = match subject.event {
@@ -44,27 +44,43 @@ pub fn reservations(set: &PolicySet, subject: &Subject<'_>, signal: &Signal) -> 
         Event::RiskDetection(detection) => signal.record.as_str() == &*detection.detection,
         event => signal.record == *event.record(),
     };
-    let subject = Subject {
-        signal: Some((signal.name.as_str(), signal.family)),
-        ..*subject
-    };
-    set.weighers
-        .of_signal(&signal.name)
-        .iter()
-        .map(|(index, _)| &set.policies[*index])
-        .filter(|policy| policy.when.is_some() || !policy.exceptions.is_empty())
-        .filter_map(|policy| {
-            let ground = if at_hand {
-                ground(policy, &subject)?
-            } else {
-                ReservationGround::Undecided
-            };
-            Some(Reservation {
+    signal.reservations.clear();
+    signal.asked.clear();
+    for (index, _) in set.weighers.of_signal(&signal.name) {
+        let policy = &set.policies[*index];
+        let Some(conditions) = policy.conditions else {
+            continue;
+        };
+        signal.asked.push(conditions);
+        let subject = Subject {
+            signal: Some((signal.name.as_str(), signal.family)),
+            ..*subject
+        };
+        let against = if at_hand {
+            ground(policy, &subject)
+        } else {
+            Some(ReservationGround::Undecided)
+        };
+        signal
+            .reservations
+            .extend(against.map(|ground| Reservation {
                 policy: policy.name.clone(),
                 ground,
-            })
-        })
-        .collect()
+            }));
+    }
+}
+
+impl Policy {
+    /// What its conditions say against a signal. Where they were not asked, since
+    /// they are newer than the signal, that is undecided.
+    pub(super) fn against<'s>(&self, signal: &'s Signal) -> Option<&'s ReservationGround> {
+        match self.conditions {
+            Some(conditions) if !signal.asked.contains(&conditions) => {
+                Some(&ReservationGround::Undecided)
+            }
+            _ => signal.reservation(&self.name),
+        }
+    }
 }
 
 fn ground(policy: &Policy, subject: &Subject<'_>) -> Option<ReservationGround> {

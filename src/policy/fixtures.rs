@@ -91,6 +91,7 @@ pub(super) fn signal(name: &str, second: i64) -> Signal {
             sighting: None,
         },
         reservations: Vec::new(),
+        asked: Vec::new(),
     }
 }
 

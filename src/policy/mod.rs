@@ -35,7 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
-pub use asides::{observed, reservations};
+pub use asides::{ask, observed};
 pub use compile::{Include, Included, includes};
 pub use condition::{Condition, Part, Subject, Undecided};
 pub use expiry::expiring;
@@ -142,6 +142,8 @@ pub struct Policy {
     pub when: Option<Condition>,
     /// What it leaves out although it would count it.
     pub exceptions: Vec<Exception>,
+    /// A hash of its name, `when` and exceptions; `None` where it has neither.
+    conditions: Option<u64>,
     /// The signals it weighs; at least one.
     pub weights: BTreeMap<SignalName, Weight>,
     /// Highest `at` first, each `at` once; at least one.

@@ -198,7 +198,7 @@ impl<'a> Weighed<'a> {
             name: &signal.name,
             family: weight.family,
             weight: weight.weight,
-            reservation: signal.reservation(&policy.name),
+            reservation: policy.against(signal),
         }
     }
 

@@ -206,7 +206,7 @@ fn role(
     if signal.at <= verdict.window_start || signal.at > verdict.window_end {
         return Role::OutsideWindow;
     }
-    let reservation = signal.reservation(&policy.name);
+    let reservation = policy.against(signal);
     match reservation {
         Some(ReservationGround::When) => Role::Condition {
             text: policy.when.as_ref().map(|when| when.text().to_owned()),
@@ -277,6 +277,7 @@ fn flips(
         let mut all = signals.to_vec();
         for signal in &mut all {
             signal.reservations.clear();
+            signal.asked.extend(policy.conditions);
         }
         if let Some(again) = ask(&all) {
             flips.push(Flip::WithoutConditions {
@@ -318,6 +319,7 @@ fn one_more(
                     sighting: None,
                 },
                 reservations: Vec::new(),
+                asked: policy.conditions.into_iter().collect(),
             });
             let again = ask(&more);
             more.pop();
@@ -453,6 +455,7 @@ rungs: [{ at: 70, do: [revoke_sessions] }]
 ",
         );
         let mut tor = signal("tor_exit", 9_000);
+        tor.asked.extend(policy.conditions);
         tor.reservations.push(crate::model::Reservation {
             policy: policy.name.clone(),
             ground: ReservationGround::Exception { name: "lab".into() },

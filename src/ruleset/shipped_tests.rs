@@ -22,6 +22,7 @@ fn signal(name: &str, second: i64) -> Signal {
             sighting: None,
         },
         reservations: Vec::new(),
+        asked: Vec::new(),
     }
 }
 

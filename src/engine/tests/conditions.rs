@@ -309,3 +309,45 @@ fn a_late_signal_judges_no_window_that_it_is_not_in() {
     assert_eq!(step.decision, None);
     assert_eq!(memory.incident, incident);
 }
+
+#[test]
+fn a_condition_that_is_newer_than_a_signal_lets_it_ask_and_not_act() {
+    // The exception is added, or changed, between two events of one theft.
+    let except = |until: &str| {
+        format!(
+            "except: [{{ name: lab, when: event.network.country == \"DE\", owner: ana, reason: x, until: {until} }}]"
+        )
+    };
+    let run = |first: &PolicySet, then: &PolicySet| {
+        let intel = intel();
+        let (mut memory, mut around) = (UserMemory::default(), Surroundings::default());
+        // Shadow: nothing is called for by the first event yet.
+        let mut first = first.clone();
+        first.policies[0].mode = Mode::Shadow;
+        step(
+            &mut memory,
+            &mut around,
+            &sign_in(0, 4, 1, true),
+            &given(&intel, &first),
+        );
+        let again = step(
+            &mut memory,
+            &mut around,
+            &device_code_at(60),
+            &given(&intel, then),
+        );
+        again.decision.map(|decision| decision.effect)
+    };
+    let (none, excepted) = (set(""), set(&except("2027-01-31")));
+    assert_eq!(run(&none, &none), Some(Effect::Act));
+    assert_eq!(run(&none, &excepted), Some(Effect::Ask));
+    assert_eq!(
+        run(&set(&except("2026-11-23")), &excepted),
+        Some(Effect::Ask)
+    );
+    assert_eq!(
+        run(&excepted, &excepted),
+        Some(Effect::Ask),
+        "of the code alone"
+    );
+}

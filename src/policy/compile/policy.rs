@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Compiler, WINDOW_SECONDS};
-use crate::model::{Family, Mode, PolicyName, SignalName};
+use crate::model::{Family, Mode, PolicyName, SignalName, hash_of};
 use crate::policy::condition::Asked;
 use crate::policy::fields::{self, Fields, choice, duration, entries, number, or_default, text};
 use crate::policy::lists;
 use crate::policy::problem::{Place, nearest, quoted, suggestion};
 use crate::policy::yaml::{Node, Value};
-use crate::policy::{Policy, Promotion, Scope, UserList, Weight};
+use crate::policy::{Condition, Exception, Policy, Promotion, Scope, UserList, Weight};
 
 /// Signals in one policy.
 pub(super) const SIGNALS_MAX: usize = 200;
@@ -79,17 +79,18 @@ impl Compiler<'_> {
             self.check_exceptions(exceptions.as_deref(), &fields, scope, weights);
         }
         let policy = Policy {
-            name: name?,
             description,
             owner,
             mode: mode?,
             window: window?,
             scope: scope?,
+            conditions: conditions_of(name.as_ref()?, when.as_ref()?, exceptions.as_ref()?),
             when: when?,
             exceptions: exceptions?,
             weights: weights?,
             rungs: rungs?.into_iter().map(|placed| placed.rung).collect(),
             promote: promote?,
+            name: name?,
         };
         (self.errors.count() == before).then_some(policy)
     }
@@ -274,6 +275,29 @@ impl Compiler<'_> {
             cases: cases?,
         })
     }
+}
+
+/// Tells the conditions of one policy from those of another, and from what they
+/// were before they were changed.
+fn conditions_of(
+    name: &PolicyName,
+    when: &Option<Condition>,
+    exceptions: &[Exception],
+) -> Option<u64> {
+    if when.is_none() && exceptions.is_empty() {
+        return None;
+    }
+    let when = when.as_ref().map_or("", Condition::text);
+    let mut text = format!("{name}\n{when}");
+    for exception in exceptions {
+        text.push_str(&format!(
+            "\n{}\n{}\n{}",
+            exception.name,
+            exception.when.text(),
+            exception.until
+        ));
+    }
+    Some(hash_of(&text))
 }
 
 /// `risk.` and letters, as Microsoft writes its risk types.

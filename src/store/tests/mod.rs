@@ -115,6 +115,7 @@ fn signal(name: &str, record: &str) -> Signal {
             succeeded: true,
         },
         reservations: Vec::new(),
+        asked: Vec::new(),
     }
 }
 

@@ -121,6 +121,7 @@ fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
                 to: sighting(0, "Lagos", "NG", NetworkClass::Hosting),
             },
             reservations: Vec::new(),
+            asked: Vec::new(),
         },
         Signal {
             name: SignalName::new("tor_exit"),
@@ -132,6 +133,7 @@ fn whole(actions: Vec<ActionView>, admission: Admission) -> CaseView {
                 succeeded: true,
             },
             reservations: Vec::new(),
+            asked: Vec::new(),
         },
     ];
     let case = of("ana@contoso.example", actions);
