@@ -172,7 +172,7 @@ impl Keeper {
 pub struct Handed(Option<(oneshot::Receiver<()>, Arc<Shared>)>);
 
 impl Handed {
-    /// Waits until it is written or was given up, or for [`WAIT_MAX`]; not at
+    /// Waits until it is written or was given up, or for `WAIT_MAX`; not at
     /// all while the writer is known to be behind.
     pub async fn written(self) {
         let Some((told, shared)) = self.0 else { return };
