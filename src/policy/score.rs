@@ -333,16 +333,21 @@ fn strongest<'a>(signals: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<FamilySc
 /// 100 × (1 − Π(1 − wᵢ/100)), rounded half up: the probability, in percent,
 /// that at least one of some independent weights is right.
 ///
-/// At most one weight per family, so at most nine: 2 × 100 × 100⁹ fits `u128`
-/// many times over.
+/// At most one weight per family, so at most nine: 2 × 100⁹ fits `u64`, whose
+/// division is several times as fast as that of `u128`.
 pub(super) fn noisy_or(weights: impl IntoIterator<Item = u8>) -> u8 {
-    let mut whole: u128 = 1;
-    let mut missing: u128 = 1;
-    for weight in weights {
+    let mut whole: u64 = 1;
+    let mut missing: u64 = 1;
+    for weight in weights.into_iter().take(Family::ALL.len()) {
         whole *= 100;
-        missing *= u128::from(100 - weight.min(100));
+        missing *= u64::from(100 - weight.min(100));
     }
-    let percent = (200 * (whole - missing) + whole) / (2 * whole);
+    if whole == 1 {
+        return 0;
+    }
+    // `whole` is a power of 100, so this is exact.
+    let one_percent = whole / 100;
+    let percent = (2 * (whole - missing) + one_percent) / (2 * one_percent);
     u8::try_from(percent).unwrap_or(100).min(100)
 }
 
