@@ -40,7 +40,7 @@ enum Command {
     Run(RunArgs),
     /// Judge recorded records by the same engine, doing nothing.
     Replay(replay::ReplayArgs),
-    /// Check policies, and show how the ones that serve are.
+    /// Check, test, explain and backtest policies, and show how those that serve are.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// List, show, approve and deny cases of the running daemon.

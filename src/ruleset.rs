@@ -210,6 +210,12 @@ impl Reading {
         };
         let base = from.parent().unwrap_or(Path::new("."));
         let path = base.join(relative);
+        if !path.exists() && strsim::osa_distance(relative, "shipped") <= 2 {
+            let message = format!("there is no `{relative}`");
+            let hint = Some("did you mean `shipped`?".to_owned());
+            self.problems.push(include.problem(message, hint));
+            return;
+        }
         if path.is_dir() {
             self.directory(&path, Some(include));
         } else {

@@ -301,7 +301,8 @@ fn one_more(
         .weights
         .iter()
         .map(|(name, weight)| (name, weight.weight))
-        .filter(|(name, _)| !verdict.families.iter().any(|f| f.signal == **name))
+        // What was seen already, counted or left aside, cannot be seen as well.
+        .filter(|(name, _)| !signals.iter().any(|signal| signal.name == **name))
         .collect();
     lightest.sort_by_key(|(name, weight)| (*weight, *name));
     let mut more = signals.to_vec();

@@ -7,7 +7,7 @@ use crate::model::{Family, Mode, PolicyName, SignalName, hash_of};
 use crate::policy::condition::Asked;
 use crate::policy::fields::{self, Fields, choice, duration, entries, number, or_default, text};
 use crate::policy::lists;
-use crate::policy::problem::{Place, nearest, quoted, suggestion};
+use crate::policy::problem::{Place, nearest, quoted};
 use crate::policy::yaml::{Node, Value};
 use crate::policy::{Condition, Exception, Policy, Promotion, Scope, UserList, Weight};
 
@@ -232,19 +232,23 @@ impl Compiler<'_> {
                 .report_rule("unknown-risk-type", place, message, hint);
             return Some(Family::MicrosoftRisk);
         }
+        if self.given.contains_key(&format!("signal {name}")) {
+            // It is defined, with a mistake that is told where it stands.
+            return None;
+        }
         let message = format!("{} is not a signal", quoted(name));
-        let own = self.signals.iter().map(|own| own.name.as_str());
-        let mut choices: Vec<&str> = names()
-            .filter(|n| !n.starts_with("risk."))
-            .chain(own)
-            .collect();
-        choices.push("risk.<type>");
-        let hint = match nearest(name, choices.iter().copied()) {
+        let prefixed = format!("custom.{name}");
+        let own = || self.signals.iter().map(|own| own.name.as_str());
+        let detected = names().filter(|n| !n.starts_with("risk."));
+        let hint = match nearest(name, detected.chain(own())) {
+            _ if own().any(|own| own == prefixed) => format!("did you mean `{prefixed}`?"),
             Some(near) => format!("did you mean `{near}`?"),
             None if name.starts_with("custom.") => {
                 "define it under `signals` in a file without a policy".to_owned()
             }
-            None => suggestion(name, &choices),
+            None => "expected a signal of docs/signals.md, `risk.<type>`, or one of your own, \
+                     `custom.<name>`"
+                .to_owned(),
         };
         self.errors
             .report_rule("unknown-signal", place, message, hint);

@@ -61,7 +61,7 @@ fn headline(report: &Report) -> String {
         .map(|(kind, count)| format!("**{count}** {}", kind.as_str()))
         .collect();
     match parts.is_empty() {
-        true => "The change makes no difference to anybody.\n\n".to_owned(),
+        true => "Nobody's case ends otherwise; where a policy's count differs, another called for the same.\n\n".to_owned(),
         false => format!("{}.\n\n", parts.join(", ")),
     }
 }

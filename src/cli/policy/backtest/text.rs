@@ -228,7 +228,10 @@ fn days(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 
 fn changes(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if report.changes.is_empty() {
-        return writeln!(out, "\nThe change makes no difference to anybody.");
+        return writeln!(
+            out,
+            "\nNobody's case ends otherwise; where a policy's count differs, another called for the same."
+        );
     }
     for kind in ChangeKind::ALL {
         let of_kind: Vec<&Change> = report.changes.iter().filter(|c| c.change == kind).collect();

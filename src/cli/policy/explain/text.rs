@@ -234,7 +234,7 @@ fn weighed(out: &mut dyn Write, signal: &WeighedSignal) -> io::Result<()> {
         signal.family.as_str(),
         signal.weight,
         escape(signal.signal.as_str()),
-        signal.at.strftime("%d %H:%MZ"),
+        signal.at.strftime("%Y-%m-%d %H:%MZ"),
         escape(&part)
     );
     writeln!(out, "{}", line.trim_end())
@@ -269,7 +269,7 @@ fn of_rung(out: &mut dyn Write, rung: &RungWhy) -> io::Result<()> {
         .collect();
     writeln!(
         out,
-        "      {wants:<22} {lacks:<22} {} {}",
+        "      {wants:<22} {lacks:<24} {} {}",
         rung.effect,
         actions.join(", ")
     )
