@@ -77,7 +77,8 @@ pub fn verdicts(
             let (own, others) = rest.split_at(own);
             rest = others;
             let changed = ends.iter().copied();
-            let changed = changed.filter(|end| start_of(policy, *end) < newest);
+            // A window that ends by then begins before it; most do.
+            let changed = changed.filter(|end| *end <= newest || start_of(policy, *end) < newest);
             verdict(
                 policy,
                 user,
