@@ -18,7 +18,7 @@ use crate::model::{
     Order, Parameter, Parameters, PolicyName, PolicyVerdict, Prefix, Proof, ProofOutcome, RecordId,
     SignIn, Signal, Surroundings, Thing, UserMemory, limits,
 };
-use crate::policy::{self, Ask, PolicySet, Situation, Subject};
+use crate::policy::{self, Ask, PolicySet, Score, Situation, Subject};
 
 /// The user's sessions were revoked and the token shown is from before
 /// (graph.md: 50173, 50132).
@@ -295,10 +295,9 @@ fn calls_for_something(
     signals: &[Signal],
     ends: &[Timestamp],
 ) -> bool {
-    policies.policies.iter().any(|policy| {
-        let verdict = policy::evaluate(policy, event.user(), signals, ends);
-        verdict.effect > Some(Effect::Shadow)
-    })
+    policy::scores(policies, event.user(), signals, ends, Timestamp::MAX)
+        .iter()
+        .any(|score| score.effect() > Some(Effect::Shadow))
 }
 
 /// The signals that still count: those since then.
@@ -418,14 +417,9 @@ fn decide(
         &memory.signals,
         current.and_then(|incident| incident.answered_until),
     );
-    let mut ends: Vec<Timestamp> = signals
-        .iter()
-        .map(|s| s.at)
-        .filter(|at| *at >= first)
-        .collect();
-    ends.dedup();
-    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends, last);
-    let reached = verdicts.iter().any(|verdict| verdict.effect.is_some());
+    let ends = ends_from(&signals, first);
+    let scores = policy::scores(policies, event.user(), &signals, &ends, last);
+    let reached = scores.iter().any(|score| score.effect().is_some());
     let mut incident = match (current, reached) {
         (Some(incident), _) => incident.clone(),
         (None, true) => opened_by(event, first),
@@ -447,8 +441,8 @@ fn decide(
     };
     find_attacker(&mut incident, &ground);
     memory.habits.taint(incident.first, incident.last);
-    let orders = new_orders(&verdicts, &mut incident);
-    let shadowed = new_shadows(&verdicts, &mut incident);
+    let orders = new_orders(&scores, &mut incident);
+    let shadowed = new_shadows(&scores, &mut incident);
     let case = incident.case;
     let opened_by = incident.opened_by.clone();
     memory.incident = Some(incident);
@@ -457,6 +451,7 @@ fn decide(
         None if shadowed => Effect::Shadow,
         None => return None,
     };
+    let verdicts = on_record(&scores, &signals);
     Some(Decision {
         id: DecisionId::derive(&event.user().id, event.record()),
         case,
@@ -467,10 +462,10 @@ fn decide(
         // a record may come late.
         at: last,
         effect,
-        score: verdicts
+        score: scores
             .iter()
-            .filter(|v| v.effect.is_some())
-            .map(|v| v.score)
+            .filter(|score| score.effect().is_some())
+            .map(Score::points)
             .max()
             .unwrap_or(0),
         signals: counted(&signals, &verdicts),
@@ -500,19 +495,27 @@ pub fn standing<'m>(
         &memory.signals,
         incident.and_then(|incident| incident.answered_until),
     );
-    let mut ends: Vec<Timestamp> = signals
-        .iter()
-        .map(|signal| signal.at)
-        .filter(|at| *at >= from)
-        .collect();
-    ends.dedup();
+    let mut ends = ends_from(&signals, from);
     if ends.is_empty() {
         ends.push(event.at());
     }
     let last = new.iter().map(|signal| signal.at).max();
     let newest = last.unwrap_or(event.at());
-    let verdicts = policy::verdicts(policies, event.user(), &signals, &ends, newest);
+    let scores = policy::scores(policies, event.user(), &signals, &ends, newest);
+    let verdicts = on_record(&scores, &signals);
     (signals, verdicts)
+}
+
+/// The ends of the windows that a signal of that time can be in.
+fn ends_from(signals: &[Signal], first: Timestamp) -> Vec<Timestamp> {
+    let ends = signals.iter().map(|signal| signal.at);
+    let mut ends: Vec<Timestamp> = ends.filter(|at| *at >= first).collect();
+    ends.dedup();
+    ends
+}
+
+fn on_record(scores: &[Score<'_>], signals: &[Signal]) -> Vec<PolicyVerdict> {
+    scores.iter().map(|score| score.verdict(signals)).collect()
 }
 
 fn opened_by(event: &Event, first: Timestamp) -> Incident {
@@ -552,12 +555,12 @@ fn find_attacker(incident: &mut Incident, ground: &Ground<'_>) {
 
 /// The strongest order for each kind of action that is stronger than what the
 /// incident has called for so far, and remembers it.
-fn new_orders(verdicts: &[PolicyVerdict], incident: &mut Incident) -> Vec<Order> {
+fn new_orders(scores: &[Score<'_>], incident: &mut Incident) -> Vec<Order> {
     let mut orders: Vec<Order> = Vec::new();
     for kind in ActionKind::ALL {
-        let strongest = verdicts
+        let strongest = scores
             .iter()
-            .filter_map(|verdict| order_of(verdict, kind))
+            .filter_map(|score| order_of(score, kind))
             .max_by_key(|order| (order.effect, order.score));
         let Some(order) = strongest else { continue };
         if incident.effect_of(kind) >= Some(order.effect) {
@@ -570,9 +573,9 @@ fn new_orders(verdicts: &[PolicyVerdict], incident: &mut Incident) -> Vec<Order>
     orders
 }
 
-fn order_of(verdict: &PolicyVerdict, kind: ActionKind) -> Option<Order> {
-    let rung = verdict.rung.as_ref()?;
-    let effect = verdict.effect.filter(|effect| *effect > Effect::Shadow)?;
+fn order_of(score: &Score<'_>, kind: ActionKind) -> Option<Order> {
+    let (_, rung) = score.rung()?;
+    let effect = score.effect().filter(|effect| *effect > Effect::Shadow)?;
     if !rung.actions.contains(&kind) {
         return None;
     }
@@ -583,21 +586,21 @@ fn order_of(verdict: &PolicyVerdict, kind: ActionKind) -> Option<Order> {
     Some(Order {
         kind,
         effect,
-        policy: verdict.policy.clone(),
-        score: verdict.score,
+        policy: score.policy().name.clone(),
+        score: score.points(),
         approvers,
         expires_seconds,
     })
 }
 
 /// Whether a shadow rung was reached for the first time in the incident.
-fn new_shadows(verdicts: &[PolicyVerdict], incident: &mut Incident) -> bool {
+fn new_shadows(scores: &[Score<'_>], incident: &mut Incident) -> bool {
     let mut found = false;
-    for verdict in verdicts {
-        let (Some(Effect::Shadow), Some(rung)) = (verdict.effect, &verdict.rung) else {
+    for score in scores {
+        let (Some(Effect::Shadow), Some((index, _))) = (score.effect(), score.rung()) else {
             continue;
         };
-        let key: (PolicyName, u8) = (verdict.policy.clone(), rung.index);
+        let key: (PolicyName, u8) = (score.policy().name.clone(), index);
         if !incident.shadowed.contains(&key) {
             incident.shadowed.push(key);
             found = true;

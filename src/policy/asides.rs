@@ -46,7 +46,9 @@ pub fn ask(set: &PolicySet, subject: &Subject<'_>, signal: &mut Signal) {
     };
     signal.reservations.clear();
     signal.asked.clear();
-    for (index, _) in set.weighers.of_signal(&signal.name) {
+    let weighers = set.weighers.of_signal(&signal.name);
+    signal.asked.reserve(weighers.len());
+    for (index, _) in weighers {
         let policy = &set.policies[*index];
         let Some(conditions) = policy.conditions else {
             continue;

@@ -46,7 +46,7 @@ pub use problem::{Place, PolicyErrors, Problem, Rule};
 pub use rules::{Level, RULES, RuleSpec};
 pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};
-pub use score::{evaluate, verdicts};
+pub use score::{Score, evaluate, scores};
 pub use shipped::shipped;
 pub use tuning::written;
 pub use why::{Flip, Role, RungWhy, WeighedSignal, Why, why};

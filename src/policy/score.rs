@@ -46,29 +46,106 @@ impl PartialEq for Weighers {
     }
 }
 
+/// What one policy says, before it is put on record: what every event with a
+/// signal is asked for, so nothing is allocated. [`Score::verdict`] is the
+/// record.
+#[derive(Debug, Clone, Copy)]
+pub struct Score<'p> {
+    policy: &'p Policy,
+    window: Window,
+    out_of_scope: bool,
+    /// Whether the user could be one that the policy excludes by name.
+    unsure: bool,
+}
+
+impl<'p> Score<'p> {
+    /// The policy.
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
+    /// 0–100.
+    pub fn points(&self) -> u8 {
+        self.window.score
+    }
+
+    /// The highest rung whose conditions hold, and its place, from 0.
+    pub fn rung(&self) -> Option<(u8, &'p Rung)> {
+        let index = self.window.rung?;
+        Some((index, &self.policy.rungs[usize::from(index)]))
+    }
+
+    /// What that rung comes to.
+    pub fn effect(&self) -> Option<Effect> {
+        let effect = self.window.effect(self.policy)?;
+        // Whoever could be excluded is only asked about.
+        Some(if self.unsure {
+            effect.min(Effect::Ask)
+        } else {
+            effect
+        })
+    }
+
+    /// The score for the record: `signals` are those that were scored.
+    pub fn verdict(&self, signals: &[Signal]) -> PolicyVerdict {
+        let Self { policy, window, .. } = self;
+        let inside: Vec<Weighed<'_>> = if self.out_of_scope {
+            Vec::new()
+        } else {
+            let weighed = signals
+                .iter()
+                .filter_map(|signal| policy.weigh(signal))
+                .filter(|weighed| window.holds(weighed.at));
+            weighed.collect()
+        };
+        PolicyVerdict {
+            policy: policy.name.clone(),
+            mode: policy.mode,
+            window_start: window.start,
+            window_end: window.end,
+            score: window.score,
+            families: strongest(inside.iter().filter(|w| w.counts(window.sure_only))),
+            rung: self.rung().map(|(index, rung)| RungVerdict {
+                index,
+                at: rung.at,
+                families: rung.families,
+                intent: rung.intent.clone(),
+                actions: rung.actions.clone(),
+            }),
+            effect: self.effect(),
+            out_of_scope: self.out_of_scope,
+            set_aside: aside(&inside),
+        }
+    }
+}
+
 /// What every policy of a set says, in the set's order: see [`evaluate`].
 ///
 /// Only windows that reach back before `newest`, the time of the newest signal
 /// that was not judged before: what a late signal is not in was judged, perhaps
 /// by another set, and is not called for again.
-pub fn verdicts(
-    set: &PolicySet,
+pub fn scores<'p>(
+    set: &'p PolicySet,
     user: &UserRef,
     signals: &[Signal],
     ends: &[Timestamp],
     newest: Timestamp,
-) -> Vec<PolicyVerdict> {
-    let mut weighed: Vec<(usize, Weighed<'_>)> = signals
-        .iter()
-        .flat_map(|signal| {
-            let weighers = set.weighers.of_signal(&signal.name).iter();
-            weighers.map(move |(index, weight)| {
+) -> Vec<Score<'p>> {
+    let weighers = |signal: &Signal| set.weighers.of_signal(&signal.name);
+    let most = signals.iter().map(|signal| weighers(signal).len()).sum();
+    let mut weighed: Vec<(usize, Weighed<'_>)> = Vec::with_capacity(most);
+    for signal in signals {
+        let of_signal = weighers(signal).iter();
+        weighed.extend(
+            of_signal.map(|(index, weight)| {
                 (*index, Weighed::new(&set.policies[*index], signal, *weight))
-            })
-        })
-        .collect();
+            }),
+        );
+    }
     // Of one policy together; the order of the signals does not matter.
-    weighed.sort_by_key(|(index, _)| *index);
+    if !weighed.is_sorted_by_key(|(index, _)| *index) {
+        weighed.sort_by_key(|(index, _)| *index);
+    }
     let mut rest = weighed.as_slice();
     let policies = set.policies.iter().enumerate();
     policies
@@ -79,7 +156,7 @@ pub fn verdicts(
             let changed = ends.iter().copied();
             // A window that ends by then begins before it; most do.
             let changed = changed.filter(|end| *end <= newest || start_of(policy, *end) < newest);
-            verdict(
+            score(
                 policy,
                 user,
                 own.iter().map(|(_, weighed)| weighed),
@@ -102,48 +179,27 @@ pub fn evaluate(
     signals: &[Signal],
     ends: &[Timestamp],
 ) -> PolicyVerdict {
-    let weighed: Vec<Weighed<'_>> = signals
-        .iter()
-        .filter_map(|signal| {
-            let weight = policy.weights.get(&signal.name)?;
-            Some(Weighed::new(policy, signal, *weight))
-        })
-        .collect();
-    verdict(policy, user, weighed.iter(), ends.iter().copied())
+    let weighed: Vec<Weighed<'_>> = signals.iter().filter_map(|s| policy.weigh(s)).collect();
+    score(policy, user, weighed.iter(), ends.iter().copied()).verdict(signals)
 }
 
-fn verdict<'a>(
-    policy: &Policy,
+fn score<'p, 'a>(
+    policy: &'p Policy,
     user: &UserRef,
     weighed: impl ExactSizeIterator<Item = &'a Weighed<'a>> + Clone,
     ends: impl Iterator<Item = Timestamp> + Clone,
-) -> PolicyVerdict {
+) -> Score<'p> {
     let out_of_scope = !policy.scope.takes_in(user);
     let best = if out_of_scope || weighed.len() == 0 {
         nothing_in(policy, ends)
     } else {
         best_window(policy, weighed, ends)
     };
-    let best = best.unwrap_or_default();
-    PolicyVerdict {
-        policy: policy.name.clone(),
-        mode: policy.mode,
-        window_start: best.start,
-        window_end: best.end,
-        score: best.score,
-        effect: best.effect(policy).map(|effect| {
-            // Whoever could be excluded is only asked about.
-            let unsure = policy.scope.exclude.may_hold(user);
-            if unsure {
-                effect.min(Effect::Ask)
-            } else {
-                effect
-            }
-        }),
-        families: best.families,
-        rung: best.rung.map(|index| rung_verdict(policy, index)),
+    Score {
+        policy,
+        window: best.unwrap_or_default(),
         out_of_scope,
-        set_aside: best.set_aside,
+        unsure: policy.scope.exclude.may_hold(user),
     }
 }
 
@@ -182,6 +238,14 @@ fn nothing_in(policy: &Policy, ends: impl Iterator<Item = Timestamp>) -> Option<
     })
 }
 
+impl Policy {
+    /// The signal as it weighs it.
+    fn weigh<'s>(&self, signal: &'s Signal) -> Option<Weighed<'s>> {
+        let weight = self.weights.get(&signal.name)?;
+        Some(Weighed::new(self, signal, *weight))
+    }
+}
+
 /// A remembered signal that the policy weighs.
 struct Weighed<'a> {
     at: Timestamp,
@@ -203,36 +267,45 @@ impl<'a> Weighed<'a> {
         }
     }
 
-    /// Whether it counts at all.
-    fn counts(&self) -> bool {
-        matches!(self.reservation, None | Some(ReservationGround::Undecided))
+    /// Whether it counts: with `sure_only`, where nothing speaks against it.
+    fn counts(&self, sure_only: bool) -> bool {
+        match self.reservation {
+            None => true,
+            Some(ReservationGround::Undecided) => !sure_only,
+            Some(_) => false,
+        }
     }
 }
 
 /// What one window comes to.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Window {
     start: Timestamp,
     end: Timestamp,
     score: u8,
-    families: Vec<FamilyScore>,
     /// The index of the highest rung reached; 0 is the highest of all.
-    rung: Option<usize>,
+    rung: Option<u8>,
     /// Whether signals that nothing speaks against reach that rung alone.
     certain: bool,
-    set_aside: Vec<SetAside>,
+    /// Whether only those were scored.
+    sure_only: bool,
 }
 
 impl Window {
     /// What its rung comes to.
     fn effect(&self, policy: &Policy) -> Option<Effect> {
-        let effect = effect_of(policy.mode, &policy.rungs[self.rung?].intent);
+        let rung = &policy.rungs[usize::from(self.rung?)];
+        let effect = effect_of(policy.mode, &rung.intent);
         // A record that does not say what was asked is no ground to act.
         Some(if self.certain {
             effect
         } else {
             effect.min(Effect::Ask)
         })
+    }
+
+    fn holds(&self, at: Timestamp) -> bool {
+        at > self.start && at <= self.end
     }
 }
 
@@ -247,45 +320,47 @@ fn score_window<'a>(
     end: Timestamp,
     sure_only: bool,
 ) -> Window {
-    let start = start_of(policy, end);
-    let inside = || weighed.clone().filter(|w| w.at > start && w.at <= end);
-    let sure = || strongest(inside().filter(|w| w.reservation.is_none()));
-    let doubtful = inside().any(|w| w.reservation.is_some());
-    let families = if sure_only || !doubtful {
-        sure()
-    } else {
-        strongest(inside().filter(|w| w.counts()))
-    };
-    let (score, rung) = highest_rung(policy, &families);
-    let certain = sure_only || !doubtful || highest_rung(policy, &sure()).1 == rung;
-    Window {
-        start,
+    let window = Window {
+        start: start_of(policy, end),
         end,
+        certain: true,
+        sure_only,
+        ..Window::default()
+    };
+    let inside = weighed.filter(|w| window.holds(w.at));
+    let (score, rung) = highest_rung(policy, inside.clone(), sure_only);
+    let doubtful = !sure_only && inside.clone().any(|w| w.reservation.is_some());
+    Window {
         score,
-        families,
         rung,
-        certain,
-        set_aside: if doubtful {
-            aside(inside())
-        } else {
-            Vec::new()
-        },
+        certain: !doubtful || highest_rung(policy, inside, true).1 == rung,
+        ..window
     }
 }
 
 /// The score and the highest rung that it reaches.
-fn highest_rung(policy: &Policy, families: &[FamilyScore]) -> (u8, Option<usize>) {
-    let score = noisy_or(families.iter().map(|f| f.weight));
-    let rung = policy
-        .rungs
-        .iter()
-        .position(|rung| reaches(rung, score, families.len()));
-    (score, rung)
+fn highest_rung<'a>(
+    policy: &Policy,
+    inside: impl Iterator<Item = &'a Weighed<'a>>,
+    sure_only: bool,
+) -> (u8, Option<u8>) {
+    let mut heaviest = [0; Family::ALL.len()];
+    for weighed in inside.filter(|w| w.counts(sure_only)) {
+        let known: &mut u8 = &mut heaviest[weighed.family as usize];
+        *known = weighed.weight.max(*known);
+    }
+    // No weight is 0.
+    let counted = heaviest.into_iter().filter(|weight| *weight > 0);
+    let families = counted.clone().count();
+    let score = noisy_or(counted);
+    let reached = |rung: &Rung| rung.at <= score && usize::from(rung.families) <= families;
+    let rung = policy.rungs.iter().position(reached);
+    (score, rung.and_then(|index| u8::try_from(index).ok()))
 }
 
 /// What conditions speak against, each signal once, by name, with the plainest
 /// of the grounds.
-fn aside<'a>(inside: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<SetAside> {
+fn aside(inside: &[Weighed<'_>]) -> Vec<SetAside> {
     let mut found: BTreeMap<&SignalName, &ReservationGround> = BTreeMap::new();
     for weighed in inside {
         if let Some(ground) = weighed.reservation {
@@ -300,10 +375,6 @@ fn aside<'a>(inside: impl Iterator<Item = &'a Weighed<'a>>) -> Vec<SetAside> {
             ground: ground.clone(),
         })
         .collect()
-}
-
-fn reaches(rung: &Rung, score: u8, families: usize) -> bool {
-    rung.at <= score && usize::from(rung.families) <= families
 }
 
 /// The strongest signal of each family, strongest first. Among equals the
@@ -352,19 +423,8 @@ pub(super) fn noisy_or(weights: impl IntoIterator<Item = u8>) -> u8 {
     u8::try_from(percent).unwrap_or(100).min(100)
 }
 
-fn rung_verdict(policy: &Policy, index: usize) -> RungVerdict {
-    let rung = &policy.rungs[index];
-    RungVerdict {
-        index: u8::try_from(index).unwrap_or(u8::MAX),
-        at: rung.at,
-        families: rung.families,
-        intent: rung.intent.clone(),
-        actions: rung.actions.clone(),
-    }
-}
-
 /// What a rung comes to under its policy's mode.
-fn effect_of(mode: Mode, intent: &Intent) -> Effect {
+pub(super) fn effect_of(mode: Mode, intent: &Intent) -> Effect {
     match (mode, intent) {
         (Mode::Shadow, _) => Effect::Shadow,
         (Mode::Approve, _) | (Mode::Enforce, Intent::Ask { .. }) => Effect::Ask,

@@ -8,10 +8,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::score::evaluate;
+use super::score::{effect_of, evaluate};
 use super::{Policy, Rung};
 use crate::model::{
-    ActionKind, Effect, Evidence, Family, Intent, Mode, PolicyName, PolicyVerdict, RecordId,
+    ActionKind, Effect, Evidence, Family, Mode, PolicyName, PolicyVerdict, RecordId,
     ReservationGround, Signal, SignalName, UserRef,
 };
 
@@ -235,11 +235,7 @@ fn of_rung(rung: &Rung, verdict: &PolicyVerdict) -> RungWhy {
     RungWhy {
         at: rung.at,
         families: rung.families,
-        effect: match (verdict.mode, &rung.intent) {
-            (Mode::Shadow, _) => Effect::Shadow,
-            (Mode::Enforce, Intent::Do) => Effect::Act,
-            _ => Effect::Ask,
-        },
+        effect: effect_of(verdict.mode, &rung.intent),
         actions: rung.actions.clone(),
         lacks_score: rung.at.saturating_sub(verdict.score),
         lacks_families: rung.families.saturating_sub(families),
