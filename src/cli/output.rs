@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{CaseStatus, Effect};
+use crate::policy::obeyed;
 
 /// Files below this are read before a bar would be seen.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
@@ -109,23 +110,6 @@ fn escape_json(json: &str) -> Cow<'_, str> {
         }
     }
     out.into()
-}
-
-/// Control characters, what changes the direction of writing, what breaks
-/// lines, and what is not seen at all.
-fn obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{00ad}' // soft hyphen
-            | '\u{061c}' // Arabic letter mark
-            | '\u{180e}' // Mongolian vowel separator
-            | '\u{200b}'..='\u{200f}' // zero width, direction marks
-            | '\u{2028}'..='\u{202e}' // line breaks, bidirectional overrides
-            | '\u{2060}'..='\u{206f}' // isolates, deprecated formats
-            | '\u{feff}' // byte order mark
-            | '\u{fff9}'..='\u{fffb}' // interlinear annotations
-            | '\u{e0000}'..='\u{e007f}' // tags
-        )
 }
 
 /// The text escaped, and cut to `columns` characters with `…` at the end.

@@ -112,14 +112,10 @@ impl<'a> Look<'a> {
         if let Some(seen) = &self.seen {
             return seen.class;
         }
-        let network = match self.event {
-            Event::SignIn(event) => &event.network,
-            Event::RiskDetection(event) => &event.network,
-            Event::DirectoryAudit(event) => &event.network,
-            Event::GraphActivity(event) => &event.network,
-            Event::RiskyUser(_) => return NetworkClass::Ordinary,
-        };
-        intel.class_of(network, self.event.at())
+        let network = self.event.network();
+        network.map_or(NetworkClass::Ordinary, |network| {
+            intel.class_of(network, self.event.at())
+        })
     }
 
     /// Whether the event can be evidence at all: a risk that somebody settled
@@ -135,12 +131,7 @@ impl<'a> Look<'a> {
     /// A signal that somebody else has seen in the event: what an author asks.
     pub fn observed(&self, name: &SignalName, family: Family, what: &str) -> Signal {
         let evidence = match &self.seen {
-            Some(seen) => Evidence::Method {
-                what: what.into(),
-                app: seen.sign_in.app.name.clone(),
-                resource: seen.sign_in.resource.name.clone(),
-                sighting: seen.sighting(),
-            },
+            Some(seen) => seen.how(what),
             None => Evidence::Change {
                 what: what.into(),
                 subject: None,
@@ -317,13 +308,17 @@ impl<'a> Seen<'a> {
 
     /// A signal about how the sign-in was made.
     fn method(&self, spec: &SignalSpec, what: &str) -> Signal {
-        let evidence = Evidence::Method {
+        self.signal(spec, self.how(what))
+    }
+
+    /// How the sign-in was made, as evidence.
+    fn how(&self, what: &str) -> Evidence {
+        Evidence::Method {
             what: what.into(),
             app: self.sign_in.app.name.clone(),
             resource: self.sign_in.resource.name.clone(),
             sighting: self.sighting(),
-        };
-        self.signal(spec, evidence)
+        }
     }
 
     fn footprint(&self) -> Footprint {

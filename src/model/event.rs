@@ -85,6 +85,17 @@ impl Event {
         }
     }
 
+    /// Where it came from; a change of a user's aggregate risk comes from nowhere.
+    pub fn network(&self) -> Option<&Network> {
+        match self {
+            Self::SignIn(e) => Some(&e.network),
+            Self::RiskDetection(e) => Some(&e.network),
+            Self::DirectoryAudit(e) => Some(&e.network),
+            Self::GraphActivity(e) => Some(&e.network),
+            Self::RiskyUser(_) => None,
+        }
+    }
+
     /// A name for metrics: `sign_in`, `risk_detection`, `risky_user`,
     /// `directory_audit` or `graph_activity`.
     pub fn kind(&self) -> &'static str {

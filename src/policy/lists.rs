@@ -166,10 +166,6 @@ fn asn(node: &Node, sink: &mut Sink<'_>) -> Option<i64> {
 }
 
 fn country(node: &Node, sink: &mut Sink<'_>) -> Option<Box<str>> {
-    if matches!(node.value, Value::Bool(false)) {
-        // YAML 1.1 reads Norway so; this parser does not, but authors fear it.
-        return Some("NO".into());
-    }
     let seen = text(node, "the country", sink)?;
     match CountryCode::parse(seen) {
         Some(code) if code.as_str() == seen => Some(seen.into()),

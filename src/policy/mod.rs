@@ -42,7 +42,7 @@ pub use expiry::expiring;
 pub use explain::explain;
 pub use guard::{Guard, Situation};
 pub(crate) use problem::nearest;
-pub use problem::{Place, PolicyErrors, Problem, Rule};
+pub use problem::{Place, PolicyErrors, Problem, Rule, obeyed};
 pub use rules::{Level, RULES, RuleSpec};
 pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};

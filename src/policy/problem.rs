@@ -145,10 +145,24 @@ fn excerpt(line: &str, column: u32) -> Excerpt {
 /// A file must not be able to steer the terminal it is shown on, nor to show
 /// its text in another order than it is read in.
 fn printable(c: char) -> char {
-    let steers = matches!(c,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if c.is_control() || steers { ' ' } else { c }
+    if obeyed(c) { ' ' } else { c }
+}
+
+/// What a terminal obeys or does not show: control characters, what changes the
+/// direction of writing, what breaks lines, and what is not seen at all.
+pub fn obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00ad}' // soft hyphen
+            | '\u{061c}' // Arabic letter mark
+            | '\u{180e}' // Mongolian vowel separator
+            | '\u{200b}'..='\u{200f}' // zero width, direction marks
+            | '\u{2028}'..='\u{202e}' // line breaks, bidirectional overrides
+            | '\u{2060}'..='\u{206f}' // isolates, deprecated formats
+            | '\u{feff}' // byte order mark
+            | '\u{fff9}'..='\u{fffb}' // interlinear annotations
+            | '\u{e0000}'..='\u{e007f}' // tags
+        )
 }
 
 /// What is told, safe for a terminal and cut: it may quote the file.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::model::{
     AppRef, AuditKind, ClientApp, ConditionalAccess, DirectoryAudit, Event, Family, GraphActivity,
-    IncomingToken, Initiator, NetworkClass, Protocol, Requirement, RiskDetection, RiskLevel,
-    RiskState, RiskyUser, SignIn, TokenProtection, TransferMethod, UserRef,
+    IncomingToken, Initiator, Network, NetworkClass, Protocol, Requirement, RiskDetection,
+    RiskLevel, RiskState, RiskyUser, SignIn, TokenProtection, TransferMethod, UserRef,
 };
 
 /// What a condition is asked of.
@@ -204,14 +204,8 @@ fn graph<'a>(subject: &Subject<'a>) -> Result<&'a GraphActivity, Undecided> {
     }
 }
 
-fn network<'a>(subject: &Subject<'a>) -> Result<&'a crate::model::Network, Undecided> {
-    match subject.event {
-        Event::SignIn(event) => Ok(&event.network),
-        Event::RiskDetection(event) => Ok(&event.network),
-        Event::DirectoryAudit(event) => Ok(&event.network),
-        Event::GraphActivity(event) => Ok(&event.network),
-        Event::RiskyUser(_) => Err(Undecided::OtherKind),
-    }
+fn network<'a>(subject: &Subject<'a>) -> Result<&'a Network, Undecided> {
+    subject.event.network().ok_or(Undecided::OtherKind)
 }
 
 fn text(value: Option<&str>) -> Got<'_> {

@@ -347,6 +347,11 @@ fn what_would_run_away_is_refused_quickly_and_never_overflows_the_stack() {
 
 #[test]
 fn every_field_can_be_asked_of_every_event_and_is_documented() {
+    let of_signal = FIELDS.iter().find(|field| field.path == "signal.family");
+    let Type::Text(Domain::Closed(families)) = of_signal.unwrap().ty else {
+        panic!("a family is one of a few");
+    };
+    assert_eq!(families, Family::ALL.map(Family::as_str));
     for field in FIELDS {
         assert!(field.doc.ends_with('.'), "{}", field.path);
         for event in [sign_in(), detection()] {
@@ -368,6 +373,11 @@ fn every_field_can_be_asked_of_every_event_and_is_documented() {
                 _ => false,
             };
             assert!(fits, "{}", field.path);
+            if let (Ok(Value::Text(text)), Type::Text(Domain::Closed(names))) =
+                ((field.get)(&subject), field.ty)
+            {
+                assert!(names.contains(&text), "{}: {text}", field.path);
+            }
         }
     }
     assert!(FIELDS.windows(2).all(|pair| pair[0].path != pair[1].path));
