@@ -22,7 +22,7 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::output::{self, Format};
 use crate::config::{Config, IntelConfig};
 use crate::detect::intel::Intel;
-use crate::engine::{self, Given};
+use crate::engine::{self, Given, Step};
 use crate::explain::{Explained, explain};
 use crate::ingest::recorded;
 use crate::model::{CaseView, Event, Surroundings, UserId, UserMemory};
@@ -221,8 +221,8 @@ struct Judging<'a> {
     explained: Vec<Explained>,
     /// Events that raised something beyond the bound.
     untold: u64,
-    /// The last event, where nothing raised anything.
-    last: Option<Explained>,
+    /// The last event and what it led to, as long as nothing raised anything.
+    last: Option<(Event, Step)>,
 }
 
 impl Judging<'_> {
@@ -264,18 +264,25 @@ impl Judging<'_> {
         } else if wanted {
             self.untold += 1;
         } else if self.record.is_none() && self.explained.is_empty() && !step.duplicate {
-            self.last = Some(explain(event, &step, memory, &given));
+            self.last = Some((event.clone(), step));
         }
     }
 
     /// What is told: what was asked for, else what raised something, else the
     /// last event.
     fn told(self) -> Vec<Explained> {
-        if self.explained.is_empty() {
-            self.last.into_iter().collect()
-        } else {
-            self.explained
-        }
+        let Some((event, step)) = self.last.filter(|_| self.explained.is_empty()) else {
+            return self.explained;
+        };
+        let given = Given {
+            intel: self.intel,
+            policies: self.policies,
+            revoked_at: None,
+        };
+        // Nobody's memory has changed since.
+        let memory = self.memories.get(&event.user().id);
+        let told = memory.map(|memory| explain(&event, &step, memory, &given));
+        told.into_iter().collect()
     }
 }
 

@@ -359,7 +359,8 @@ struct Network(String);
 /// An autonomous system: `AS64500` or the bare number.
 struct Asn;
 
-/// Two capital letters. `NO` is `false` to a reader of YAML 1.1.
+/// Two capital letters. An editor that reads YAML 1.1 takes `NO` for `false`; the
+/// compiler does not, and takes no `false`.
 struct Country;
 
 /// Signals and their weights.

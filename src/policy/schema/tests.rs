@@ -113,7 +113,7 @@ fn what_compiles_validates() {
             .to_owned(),
         "lists: {}\n".to_owned(),
         "lists:\n  rooms: { users: [] }\n  offices: { networks: [203.0.113.0/24, '2001:db8::1'] }\n  \
-         clouds: { asns: [AS64500, 64501] }\n  home: { countries: [FR, NO, false] }\n  \
+         clouds: { asns: [AS64500, 64501] }\n  home: { countries: [FR, NO] }\n  \
          apps: { texts: [x] }\n"
             .to_owned(),
         "include: [shipped, ../common]\nsignals:\n  custom.rooms: { description: x, \
