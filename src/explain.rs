@@ -28,8 +28,6 @@ pub struct Explained {
     pub principal_name: Box<str>,
     /// The hash of the policy set.
     pub policy_set: Box<str>,
-    /// Whether the record was judged before; nothing else is said then.
-    pub duplicate: bool,
     /// The signals that it raised.
     pub raised: Vec<Raised>,
     /// What conditions said of it, where one was asked.
@@ -116,7 +114,6 @@ pub fn explain(event: &Event, step: &Step, memory: &UserMemory, given: &Given<'_
         user: event.user().id.clone(),
         principal_name: event.user().principal_name.clone(),
         policy_set: policies.hash.clone(),
-        duplicate: step.duplicate,
         raised: step.signals.iter().map(raised).collect(),
         conditions: asked(policies, &engine::subject_of(event, given), &step.signals),
         policies: policies

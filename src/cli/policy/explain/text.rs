@@ -22,9 +22,6 @@ pub(super) fn event(out: &mut dyn Write, explained: &Explained) -> io::Result<()
         escape(who)
     )?;
     writeln!(out, "  record {}", escape(explained.record.as_str()))?;
-    if explained.duplicate {
-        return writeln!(out, "  judged before: nothing follows\n");
-    }
     if explained.raised.is_empty() {
         writeln!(out, "  it raised no signal")?;
     }
