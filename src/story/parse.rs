@@ -25,7 +25,7 @@ use crate::policy::{Place, PolicySet, Problem, Source};
 const FIRST_DAY: Date = jiff::civil::date(2026, 11, 24);
 /// The years in which a story may be: an exception's end lies in them.
 const YEARS: std::ops::RangeInclusive<i16> = 2020..=2099;
-const DAY_SECONDS: i64 = 86_400;
+pub(super) const DAY_SECONDS: i64 = 86_400;
 /// Stories in one file, sentences in one story.
 const STORIES_MAX: usize = 1_000;
 const MOMENTS_MAX: usize = 1_000;
