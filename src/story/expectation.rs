@@ -222,11 +222,7 @@ const CLAUSES: &str = "expected `act`, `ask`, `shadow`, `refused` or `nothing` (
      `for PERSON`";
 
 impl Reader<'_> {
-    fn clause(
-        &self,
-        found: &mut Expectation,
-        policy: &mut Option<String>,
-    ) -> Result<(), Fault> {
+    fn clause(&self, found: &mut Expectation, policy: &mut Option<String>) -> Result<(), Fault> {
         let (first, rest) = split(self.words);
         let outcome = Outcome::ALL
             .into_iter()
