@@ -47,6 +47,7 @@ pub use rules::{Level, RULES, RuleSpec};
 pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};
 pub use score::{evaluate, verdicts};
+pub(crate) use shipped::built_in;
 pub use shipped::shipped;
 pub use tuning::written;
 pub use why::{Flip, Role, RungWhy, WeighedSignal, Why, why};
