@@ -241,6 +241,8 @@ impl Ask {
 }
 
 #[cfg(test)]
+mod bad_files;
+#[cfg(test)]
 mod compile_tests;
 #[cfg(test)]
 mod fixtures;

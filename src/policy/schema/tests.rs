@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::model::{ActionKind, Family, Mode};
+use crate::policy::bad_files::bad_files;
 use crate::policy::compile::SETTINGS;
 use crate::policy::compile::policy::KEYS;
-use crate::policy::compile_tests::bad_files;
 use crate::policy::fixtures::known;
 use crate::policy::problem::Sink;
 use crate::policy::yaml::{self, Node, Value as Yaml};
