@@ -16,7 +16,7 @@ use crate::policy::{
     self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, SignalDoc, Source,
 };
 
-pub use self::places::{defines, place_of_mode};
+pub use self::places::{defined, place_of_mode};
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -47,6 +47,7 @@ pub use rules::{Level, RULES, RuleSpec};
 pub use schema::{SignalDoc, schema};
 pub use scope::{Scope, UserList};
 pub use score::{Score, evaluate, scores};
+pub(crate) use shipped::built_in;
 pub use shipped::shipped;
 pub use tuning::written;
 pub use why::{Flip, Role, RungWhy, WeighedSignal, Why, why};
@@ -239,6 +240,8 @@ impl Ask {
     }
 }
 
+#[cfg(test)]
+mod bad_files;
 #[cfg(test)]
 mod compile_tests;
 #[cfg(test)]

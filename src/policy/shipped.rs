@@ -2,40 +2,26 @@
 
 use super::Source;
 
+/// Files of `policies/`, as they were when this was built.
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        vec![$($crate::policy::Source {
+            path: concat!("policies/", $name).to_owned(),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/", $name)).to_owned(),
+        }),+]
+    };
+}
+pub(crate) use built_in;
+
 /// The policies that ship with evictd, so that it works without files.
 pub fn shipped() -> Vec<Source> {
-    let source = |path: &str, text: &str| Source {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    };
-    vec![
-        source(
-            "policies/guard.yaml",
-            include_str!("../../policies/guard.yaml"),
-        ),
-        source(
-            "policies/identity-protection.yaml",
-            include_str!("../../policies/identity-protection.yaml"),
-        ),
-        source(
-            "policies/risky-network.yaml",
-            include_str!("../../policies/risky-network.yaml"),
-        ),
-        source(
-            "policies/signals.yaml",
-            include_str!("../../policies/signals.yaml"),
-        ),
-        source(
-            "policies/stolen-credentials.yaml",
-            include_str!("../../policies/stolen-credentials.yaml"),
-        ),
-        source(
-            "policies/stolen-session.yaml",
-            include_str!("../../policies/stolen-session.yaml"),
-        ),
-        source(
-            "policies/workload-identity.yaml",
-            include_str!("../../policies/workload-identity.yaml"),
-        ),
+    built_in![
+        "guard.yaml",
+        "identity-protection.yaml",
+        "risky-network.yaml",
+        "signals.yaml",
+        "stolen-credentials.yaml",
+        "stolen-session.yaml",
+        "workload-identity.yaml",
     ]
 }

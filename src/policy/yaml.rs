@@ -66,6 +66,28 @@ impl Node {
         }
     }
 
+    /// As JSON, which holds all that YAML does but keys that are no text.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => (*value).into(),
+            Value::Float(value) => (*value).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(items) => items.iter().map(Self::json).collect(),
+            Value::Map(pairs) => pairs
+                .iter()
+                .map(|(key, value)| {
+                    let name = match &key.value {
+                        Value::Text(text) => text.clone(),
+                        _ => key.json().to_string(),
+                    };
+                    (name, value.json())
+                })
+                .collect(),
+        }
+    }
+
     /// What stands there, for a message.
     pub(crate) fn seen(&self) -> String {
         match &self.value {

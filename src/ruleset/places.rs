@@ -3,6 +3,7 @@
 //! A look at the text and no more, for a sentence to a human: a file that is
 //! written so strangely that the line is not found is named without one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{files_of, read_source};
@@ -31,12 +32,14 @@ pub fn place_of_mode(directory: &Path, policy: &str) -> Option<String> {
     written.or(unwritten)
 }
 
-/// Whether a file of the folder defines that policy, and does not just override
-/// it. Reads the files.
-pub fn defines(directory: &Path, policy: &str) -> bool {
+/// The policies that files of the folder define, and do not just override.
+/// Reads the files.
+pub fn defined(directory: &Path) -> BTreeSet<String> {
     let files = files_of(directory).unwrap_or_default();
-    let mut sources = files.iter().filter_map(|path| read_source(path).ok());
-    sources.any(|source| value_of(&source.text, "policy").is_some_and(|(_, name)| name == policy))
+    let sources = files.iter().filter_map(|path| read_source(path).ok());
+    sources
+        .filter_map(|source| Some(value_of(&source.text, "policy")?.1.to_owned()))
+        .collect()
 }
 
 /// The line, from 1, and the plain value of a key of the document itself.

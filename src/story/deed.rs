@@ -80,23 +80,17 @@ const CHANGES: [(&str, &str); 5] = [
     ("makes an inbox rule", "New-InboxRule"),
 ];
 
-const VERBS: &str = "`signs in`, `fails to sign in (…)`, `denies MFA`, `renews the session`, \
-     `calls Graph`, `registers a device`, `adds a method`, `changes a method`, \
-     `removes a method`, `makes an inbox rule`, `consents to APP with PERMISSION`";
-
-const VERB_PHRASES: [&str; 11] = [
+/// What else is done, as it is said.
+const VERBS: [&str; 5] = [
     "signs in",
-    "fails to sign in",
+    "fails to sign in (…)",
     "denies MFA",
     "renews the session",
-    "uses PERSON's session",
     "calls Graph",
-    "registers a device",
-    "changes a method",
-    "removes a method",
-    "makes an inbox rule",
-    "consents to",
 ];
+const CONSENTS: &str = "consents to APP with PERMISSION";
+/// Only a thief does.
+const USES: &str = "uses PERSON's session";
 
 const CIRCUMSTANCE_WORDS: [&str; 5] = ["from", "with", "session", "bound", "unbound"];
 
@@ -147,15 +141,13 @@ pub(super) fn act(
         || "nothing is done".to_owned(),
         |word| format!("`{word}` is nothing that somebody does"),
     );
-    if let Some(near) = words.peek().and_then(|word| near(word, &VERB_PHRASES)) {
+    let changes = CHANGES.map(|(phrase, _)| phrase);
+    let mut verbs = [&VERBS[..], &changes, &[CONSENTS]].concat();
+    verbs.extend(thief.then_some(USES));
+    if let Some(near) = words.peek().and_then(|word| near(word, &verbs)) {
         return Err(words.fault(seen, format!("did you mean `{near}`?")));
     }
-    let thiefs = if thief {
-        ", `uses PERSON's session`"
-    } else {
-        ""
-    };
-    Err(words.fault(seen, format!("expected {VERBS}{thiefs}")))
+    Err(words.fault(seen, format!("expected `{}`", verbs.join("`, `"))))
 }
 
 /// The phrase whose first word was most likely meant.
@@ -248,9 +240,9 @@ pub(super) fn circumstances(
                 code: outcome(words)?,
             };
         } else if words.eat("bound") {
-            deed.bound = Some(true);
+            once(words, &mut deed.bound, true, "bound")?;
         } else if words.eat("unbound") {
-            deed.bound = Some(false);
+            once(words, &mut deed.bound, false, "unbound")?;
         } else if !lateness(words, late) {
             let seen = words.peek().unwrap_or_default();
             let message = format!("`{seen}` is no circumstance");

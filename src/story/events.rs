@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::cast::{App, Cast, Machine, Person, STRANGER, STRANGERS_DEVICE, Spot, id_of};
 use super::deed::{Act, DENIED, Deed, How};
+use super::risk::Risk;
 use super::sentence::What;
 use crate::model::{IncomingToken, Protocol, TransferMethod};
 
@@ -68,21 +69,7 @@ impl<'c> Recorder<'c> {
         match what {
             What::Deed(deed) => vec![self.deed(deed, at)],
             What::Others { count, deed } => (0..*count).map(|n| self.other(deed, n, at)).collect(),
-            What::Risk {
-                who,
-                kind,
-                level,
-                state,
-                of_sign_in,
-                from,
-            } => {
-                let request = of_sign_in
-                    .then(|| self.last_sign_in.get(who).cloned())
-                    .flatten();
-                let spot = from.as_ref().map(|from| &self.cast.places[from]);
-                let person = &self.cast.people[who];
-                vec![self.risk(person, (kind, level, state), request, spot, at)]
-            }
+            What::Risk(risk) => vec![self.risk(risk, at)],
             What::RiskDismissed { who } => {
                 let person = &self.cast.people[who];
                 vec![record(
@@ -156,11 +143,8 @@ impl<'c> Recorder<'c> {
 
     fn renewal(&mut self, deed: &Deed, person: &Person, at: Timestamp) -> Value {
         let mut session = self.session(deed, person);
-        if deed.act == Act::UseSession {
+        if deed.act == Act::UseSession || deed.on.is_some() || deed.agent.is_some() {
             session.device = self.device_of(deed, person);
-        }
-        if deed.on.is_some() || deed.agent.is_some() {
-            session.device.clone_from(&deed.on);
         }
         session.from = deed.from.clone().or(session.from);
         session.to = deed.to.clone().or(session.to);
@@ -353,17 +337,13 @@ impl<'c> Recorder<'c> {
         )
     }
 
-    fn risk(
-        &mut self,
-        person: &Person,
-        (kind, level, state): (&str, &str, &str),
-        request: Option<String>,
-        spot: Option<&Spot>,
-        at: Timestamp,
-    ) -> Value {
-        let key = (person.key.clone(), kind.to_owned());
+    fn risk(&mut self, risk: &Risk, at: Timestamp) -> Value {
+        let person = &self.cast.people[&risk.who];
+        let last = self.last_sign_in.get(&risk.who);
+        let request = last.filter(|_| risk.of_sign_in).cloned();
+        let key = (risk.who.clone(), risk.kind.clone());
         let known = self.detections.get(&key).cloned();
-        let id = match known.filter(|_| state != "atRisk") {
+        let id = match known.filter(|_| risk.state != "atRisk") {
             Some(id) => id,
             None => self.next_id("detection"),
         };
@@ -371,14 +351,15 @@ impl<'c> Recorder<'c> {
         let mut properties = json!({
             "id": id,
             "requestId": request,
-            "riskEventType": kind,
-            "riskLevel": level,
-            "riskState": state,
+            "riskEventType": risk.kind,
+            "riskLevel": risk.level,
+            "riskState": risk.state,
             "activityDateTime": at.to_string(),
             "detectedDateTime": at.to_string(),
             "lastUpdatedDateTime": at.to_string(),
         });
-        if let Some(spot) = spot {
+        if let Some(from) = &risk.from {
+            let spot = &self.cast.places[from];
             merge(&mut properties, where_from(spot, STRANGER));
         }
         if person.service {

@@ -29,12 +29,12 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [(&'static str, Self); 5] = [
-        ("nothing", Self::Nothing),
-        ("shadow", Self::Shadow),
-        ("refused", Self::Refused),
-        ("ask", Self::Ask),
-        ("act", Self::Act),
+    const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::Shadow,
+        Self::Refused,
+        Self::Ask,
+        Self::Act,
     ];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -168,15 +168,14 @@ pub(super) fn read(text: &str, names: Names<'_>) -> Result<Expectation, Vec<Faul
     for written in text.split(',') {
         let length = written.chars().count();
         let lead = length - written.trim_start().chars().count();
-        let mut reader = Reader {
+        let reader = Reader {
             from: from + lead,
             words: written.trim(),
             names,
         };
         from += length + 1;
-        match reader.clause(&mut found, &mut policy) {
-            Ok(()) => {}
-            Err(fault) => faults.push(fault),
+        if let Err(fault) = reader.clause(&mut found, &mut policy) {
+            faults.push(fault);
         }
     }
     if faults.is_empty() && found.clauses.is_empty() {
@@ -223,14 +222,13 @@ const CLAUSES: &str = "expected `act`, `ask`, `shadow`, `refused` or `nothing` (
      `for PERSON`";
 
 impl Reader<'_> {
-    fn clause(
-        &mut self,
-        found: &mut Expectation,
-        policy: &mut Option<String>,
-    ) -> Result<(), Fault> {
+    fn clause(&self, found: &mut Expectation, policy: &mut Option<String>) -> Result<(), Fault> {
         let (first, rest) = split(self.words);
-        if let Some((_, outcome)) = Outcome::ALL.iter().find(|(name, _)| *name == first) {
-            let claim = self.outcome(*outcome, rest)?;
+        let outcome = Outcome::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == first);
+        if let Some(outcome) = outcome {
+            let claim = self.outcome(outcome, rest)?;
             if let Claim::Outcome {
                 policy: Some(named),
                 ..
@@ -249,13 +247,12 @@ impl Reader<'_> {
             "with" | "without" => {
                 for name in rest.split(" and ").map(str::trim) {
                     self.signal(name)?;
-                    let (word, claim) = if first == "with" {
-                        ("with", Claim::With(name.to_owned()))
-                    } else {
-                        ("without", Claim::Without(name.to_owned()))
+                    let claim = match first {
+                        "with" => Claim::With(name.to_owned()),
+                        _ => Claim::Without(name.to_owned()),
                     };
                     found.clauses.push(Clause {
-                        words: format!("{word} {name}"),
+                        words: format!("{first} {name}"),
                         claim,
                     });
                 }

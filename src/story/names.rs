@@ -7,10 +7,10 @@ use super::cast::{Cast, Person};
 use super::words::{Fault, Words};
 use crate::policy::problem::suggestion;
 
-pub(super) fn once(
+pub(super) fn once<T>(
     words: &mut Words<'_>,
-    slot: &mut Option<String>,
-    value: String,
+    slot: &mut Option<T>,
+    value: T,
     what: &str,
 ) -> Result<(), Fault> {
     if slot.is_some() {

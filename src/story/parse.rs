@@ -25,7 +25,7 @@ use crate::policy::{Place, PolicySet, Problem, Source};
 const FIRST_DAY: Date = jiff::civil::date(2026, 11, 24);
 /// The years in which a story may be: an exception's end lies in them.
 const YEARS: std::ops::RangeInclusive<i16> = 2020..=2099;
-const DAY_SECONDS: i64 = 86_400;
+pub(super) const DAY_SECONDS: i64 = 86_400;
 /// Stories in one file, sentences in one story.
 const STORIES_MAX: usize = 1_000;
 const MOMENTS_MAX: usize = 1_000;
@@ -244,7 +244,11 @@ impl Reader<'_> {
             return moments;
         };
         if let Some(node) = fields.get("record") {
-            let json = json_of(node).to_string();
+            let json = match &node.value {
+                // A record may also be written as one text of JSON.
+                Value::Text(text) if is_object(text) => text.clone(),
+                _ => node.json().to_string(),
+            };
             moments.push(self.recorded(node.place, &json));
         }
         if let Some(node) = fields.get("records")
@@ -390,31 +394,6 @@ fn place_in(file: &str, place: Place, words: &str, fault: &Fault) -> Place {
     }
 }
 
-/// YAML holds all that JSON does.
-fn json_of(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Int(value) => (*value).into(),
-        Value::Float(value) => (*value).into(),
-        Value::Text(text) => {
-            // A record may also be written as one text of JSON.
-            match serde_json::from_str(text) {
-                Ok(value @ serde_json::Value::Object(_)) => value,
-                _ => text.clone().into(),
-            }
-        }
-        Value::List(items) => items.iter().map(json_of).collect(),
-        Value::Map(pairs) => {
-            let name = |key: &Node| match &key.value {
-                Value::Text(text) => text.clone(),
-                other => format!("{other:?}"),
-            };
-            pairs
-                .iter()
-                .map(|(key, value)| (name(key), json_of(value)))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        }
-    }
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }

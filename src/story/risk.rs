@@ -6,13 +6,25 @@
 
 use super::cast::Cast;
 use super::names::{named, once, owner, person};
-use super::sentence::What;
 use super::words::{Fault, Words, lateness};
 use crate::ruleset;
 
 const LEVELS: [&str; 3] = ["low", "medium", "high"];
 
-pub(super) fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Fault> {
+/// What is said of somebody's risk.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Risk {
+    pub(super) who: String,
+    /// Microsoft's type of it.
+    pub(super) kind: String,
+    pub(super) level: &'static str,
+    pub(super) state: &'static str,
+    /// Whether it names the person's last sign-in.
+    pub(super) of_sign_in: bool,
+    pub(super) from: Option<String>,
+}
+
+pub(super) fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<Risk, Fault> {
     let states = [
         ("reports", "atRisk"),
         ("dismisses", "dismissed"),
@@ -65,7 +77,7 @@ pub(super) fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result
             return Err(words.fault(message, "expected `from PLACE` or `2h late`"));
         }
     }
-    Ok(What::Risk {
+    Ok(Risk {
         who,
         kind,
         level,
@@ -75,9 +87,7 @@ pub(super) fn risk(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result
     })
 }
 
-/// The known type of risk that was meant. The types are an open set, so only
-/// what is one or two slips from a known one is taken for a mistake: a story
-/// about a type that does not exist would pass for the wrong reason.
+/// The known type of risk that was meant: one or two slips away.
 pub(super) fn misspelt_risk(kind: &str) -> Option<&'static str> {
     ruleset::known_signals()
         .iter()

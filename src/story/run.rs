@@ -16,7 +16,7 @@ use super::coverage::Coverage;
 use super::deed::{Act, Deed};
 use super::events::Recorder;
 use super::expectation::Expectation;
-use super::parse::{Moment, Story, Suite, time};
+use super::parse::{DAY_SECONDS, Moment, Story, Suite, time};
 use super::seen::{Aside, Seen};
 use super::sentence::What;
 use crate::detect::{Look, intel::Intel};
@@ -31,7 +31,6 @@ use crate::policy::{self, PolicySet, Situation, Subject};
 /// Days on which people worked before a story: one more than
 /// `learning.period` asks for, so that everybody is known.
 const DAYS_BEFORE: i64 = 15;
-const DAY_SECONDS: i64 = 86_400;
 /// When people begin to work on those days: eight o'clock.
 const MORNING_SECOND: i64 = 8 * 3_600;
 /// For how long an unattended act counts in the guard's budget.
@@ -407,9 +406,8 @@ fn people_of(story: &Story) -> BTreeSet<String> {
         .chain(&story.given)
         .filter_map(|what| match what {
             What::Deed(deed) => Some(deed.who.clone()),
-            What::Risk { who, .. } | What::RiskDismissed { who } | What::Revoked { who } => {
-                Some(who.clone())
-            }
+            What::Risk(risk) => Some(risk.who.clone()),
+            What::RiskDismissed { who } | What::Revoked { who } => Some(who.clone()),
             What::Others { .. } | What::Paused => None,
         })
         .collect()

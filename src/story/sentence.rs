@@ -7,7 +7,7 @@
 use super::cast::Cast;
 use super::deed::{self, Act, Deed, UNSAID};
 use super::names::{human, owner, person};
-use super::risk::risk;
+use super::risk::{Risk, risk};
 use super::words::{Fault, Words, clock, seconds};
 
 /// The most people that "others" may be: as many as an address is
@@ -41,15 +41,7 @@ pub(super) enum What {
     /// So many strangers sign in, or fail to, one a second.
     Others { count: u32, deed: Deed },
     /// Identity Protection speaks of a person.
-    Risk {
-        who: String,
-        kind: String,
-        level: &'static str,
-        state: &'static str,
-        /// Whether it names the person's last sign-in.
-        of_sign_in: bool,
-        from: Option<String>,
-    },
+    Risk(Risk),
     /// An administrator dismisses all risk of a person.
     RiskDismissed { who: String },
     /// Graph acknowledged that the person's sessions are revoked.
@@ -115,7 +107,7 @@ fn when(words: &mut Words<'_>) -> Result<When, Fault> {
 
 fn what(words: &mut Words<'_>, cast: &Cast, late: &mut i64) -> Result<What, Fault> {
     if words.eat("Identity Protection") {
-        return risk(words, cast, late);
+        return Ok(What::Risk(risk(words, cast, late)?));
     }
     if words.eat("an administrator dismisses the risk of") {
         let who = person(words, cast)?.key.clone();

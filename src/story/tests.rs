@@ -350,6 +350,22 @@ fn circumstances_stand_in_any_order_and_each_once() {
     assert_eq!(told, ["tor", "broker", "curl/8", "s"]);
 }
 
+#[test]
+fn what_is_done_is_suggested_to_those_who_can_do_it() {
+    let cast = Cast::default();
+    let hint = |text: &str| sentence::timed(text, &cast).unwrap_err().hint;
+    assert_eq!(
+        hint("09:00 ana add a method"),
+        "did you mean `adds a method`?"
+    );
+    let uses = "`uses PERSON's session`";
+    let thiefs = hint("09:00 a thief use ana's session");
+    assert_eq!(thiefs, format!("did you mean {uses}?"));
+    assert!(!hint("09:00 ana uses ben's session").contains(uses));
+    let twice = hint("09:00 ana signs in bound unbound");
+    assert_eq!(twice, "expected it once");
+}
+
 proptest::proptest! {
     /// Whatever is written, it is read or told, and the place is in the line.
     #[test]

@@ -13,6 +13,8 @@ use evictd::respond::permission::needed;
 use evictd::ruleset;
 use serde_json::Value;
 
+use super::document;
+
 const REFERENCE: &str = "docs/policy-reference.md";
 const SCHEMA: &str = "policies/policy.schema.json";
 /// The first line of every file that ships.
@@ -44,7 +46,7 @@ const AGAIN: &str = "BLESS=1 cargo test --test docs writes it anew";
 
 #[test]
 fn the_generated_parts_of_the_policy_reference_are_the_code_s() {
-    let mut text = fs::read_to_string(path(REFERENCE)).unwrap();
+    let mut text = document(REFERENCE);
     for (part, expected) in [
         ("keys", keys()),
         ("actions", actions()),
@@ -240,7 +242,7 @@ fn names<'v>(values: impl Iterator<Item = &'v Value>) -> String {
 
 #[test]
 fn every_function_of_conditions_is_in_the_policy_reference() {
-    let text = fs::read_to_string(path(REFERENCE)).unwrap();
+    let text = document(REFERENCE);
     for function in condition::functions() {
         assert!(
             text.lines()

@@ -25,7 +25,7 @@ use jiff::tz::Offset;
 
 use crate::cli::output;
 use crate::config::Config;
-use crate::policy::{self, Level, Policy, Problem};
+use crate::policy::{self, Level, Place, Policy, Problem};
 use crate::ruleset::{self, Examined};
 
 /// Nothing is wrong.
@@ -121,6 +121,16 @@ impl Findings {
         }
     }
 
+    /// `1 error, 2 warnings in 3 files`.
+    fn summary(&self) -> String {
+        format!(
+            "{}, {} in {}",
+            counted(self.errors.len(), "error"),
+            counted(self.warnings.len(), "warning"),
+            counted(self.files, "file")
+        )
+    }
+
     /// Leaves what is about one file.
     fn about_only(&mut self, path: &str) {
         let before = self.errors.len() + self.warnings.len();
@@ -204,6 +214,11 @@ fn relative(path: &str, working: &Path) -> String {
         .map(|part| part.as_os_str().to_string_lossy())
         .collect();
     parts.join("/").replacen("//", "/", 1)
+}
+
+/// The first column behind a place.
+fn end_column(place: Place) -> u32 {
+    place.column + place.width.max(1)
 }
 
 /// `3 errors`.

@@ -193,7 +193,8 @@ impl Tested {
         let shipped = ruleset::load(None).map(|set| set.policies);
         let mut included = shipped.unwrap_or_default();
         // A copy of a shipped policy is the folder's own.
-        included.retain(|policy| !ruleset::defines(folder, policy.name.as_str()));
+        let own = ruleset::defined(folder);
+        included.retain(|policy| !own.contains(policy.name.as_str()));
         Self {
             included,
             one_file: args.path.as_deref().is_some_and(Path::is_file),

@@ -1,7 +1,7 @@
 //! Rungs: at which score, what.
 
 use super::Compiler;
-use crate::model::{ActionKind, Intent};
+use crate::model::{ActionKind, Family, Intent};
 use crate::policy::fields::{Fields, choice, duration, list, number, or_default};
 use crate::policy::problem::Place;
 use crate::policy::yaml::Node;
@@ -10,7 +10,7 @@ use crate::policy::{Ask, Rung};
 /// Rungs in one policy.
 const RUNGS_MAX: usize = 10;
 /// The number of families there are.
-const FAMILIES_MAX: i64 = 9;
+const FAMILIES_MAX: i64 = Family::ALL.len() as i64;
 /// How long a question may stand, in seconds: up to a week.
 const EXPIRES_SECONDS: std::ops::RangeInclusive<i64> = 60..=7 * 24 * 3_600;
 

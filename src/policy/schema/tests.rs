@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::model::{ActionKind, Family, Mode};
+use crate::policy::bad_files::bad_files;
 use crate::policy::compile::SETTINGS;
 use crate::policy::compile::policy::KEYS;
-use crate::policy::compile_tests::bad_files;
 use crate::policy::fixtures::known;
 use crate::policy::problem::Sink;
-use crate::policy::yaml::{self, Node, Value as Yaml};
+use crate::policy::yaml;
 use crate::policy::{PolicySet, Source};
 
 /// A policy that `file` may be checked beside.
@@ -29,30 +29,10 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft7::new(&schema(&signals)).unwrap()
 }
 
-/// As an editor reads YAML.
-fn json_of(node: &Node) -> Value {
-    match &node.value {
-        Yaml::Null => Value::Null,
-        Yaml::Bool(value) => json!(value),
-        Yaml::Int(value) => json!(value),
-        Yaml::Float(value) => json!(value),
-        Yaml::Text(text) => json!(text),
-        Yaml::List(items) => items.iter().map(json_of).collect(),
-        Yaml::Map(pairs) => pairs
-            .iter()
-            .map(|(key, value)| {
-                let key = json_of(key);
-                let key = key.as_str().map_or(key.to_string(), str::to_owned);
-                (key, json_of(value))
-            })
-            .collect(),
-    }
-}
-
 fn validates(validator: &jsonschema::Validator, text: &str) -> bool {
     let mut sink = Sink::new("a.yaml", text);
     let node = yaml::read(0, &mut sink).unwrap_or_else(|| panic!("not YAML: {text}"));
-    validator.is_valid(&json_of(&node))
+    validator.is_valid(&node.json())
 }
 
 fn compiles(text: &str) -> Result<PolicySet, String> {
@@ -346,7 +326,7 @@ fn of_the_bad_files_an_editor_shows_all_but_these() {
         let mut sink = Sink::new("a.yaml", &text);
         // What is no YAML at all an editor shows anyhow.
         if let Some(node) = yaml::read(0, &mut sink)
-            && validator.is_valid(&json_of(&node))
+            && validator.is_valid(&node.json())
         {
             unseen.push(what);
         }

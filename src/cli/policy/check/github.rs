@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Findings, counted, relative};
+use super::{Findings, end_column, relative};
 use crate::policy::{Level, Problem};
 
 /// The commands, then a summary for the log.
@@ -14,20 +14,14 @@ pub(super) fn write(out: &mut dyn Write, findings: &Findings, working: &Path) ->
     for (level, problem) in findings.all() {
         writeln!(out, "{}", command(level, problem, working))?;
     }
-    writeln!(
-        out,
-        "{}, {} in {}",
-        counted(findings.errors.len(), "error"),
-        counted(findings.warnings.len(), "warning"),
-        counted(findings.files, "file")
-    )
+    writeln!(out, "{}", findings.summary())
 }
 
 fn command(level: Level, problem: &Problem, working: &Path) -> String {
     let file = property(&relative(&problem.path, working));
     let mut command = format!("::{} file={file}", level.as_str());
     if let Some(place) = problem.place {
-        let end = place.column + place.width.max(1);
+        let end = end_column(place);
         command.push_str(&format!(
             ",line={},col={},endColumn={end}",
             place.line, place.column

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Findings, permissions};
+use super::{Findings, end_column, permissions};
 use crate::policy::{Level, Problem};
 
 /// Of the keys below.
@@ -79,7 +79,7 @@ fn told(level: Level, problem: &Problem) -> Told<'_> {
         file: &problem.path,
         line: place.map(|place| place.line),
         column: place.map(|place| place.column),
-        end_column: place.map(|place| place.column + place.width.max(1)),
+        end_column: place.map(end_column),
         message: &problem.message,
         hint: problem.hint.as_deref(),
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Findings, relative};
+use super::{Findings, end_column, relative};
 use crate::config::VERSION;
 use crate::policy::{Level, Problem, RULES, RuleSpec};
 
@@ -58,7 +58,7 @@ fn result(level: Level, problem: &Problem, working: &Path) -> Value {
         location["region"] = json!({
             "startLine": place.line,
             "startColumn": place.column,
-            "endColumn": place.column + place.width.max(1),
+            "endColumn": end_column(place),
         });
     }
     let mut result = json!({

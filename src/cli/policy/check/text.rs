@@ -22,24 +22,17 @@ pub(super) fn write(out: &mut dyn Write, findings: &Findings) -> io::Result<()> 
         let elsewhere = counted(findings.elsewhere, "problem");
         writeln!(out, "{elsewhere} in other files of the folder: not shown")?;
     }
-    let (errors, warnings) = (findings.errors.len(), findings.warnings.len());
     let (red, yellow, green) = (
         AnsiColor::Red.on_default().bold(),
         AnsiColor::Yellow.on_default().bold(),
         AnsiColor::Green.on_default().bold(),
     );
-    let style = match (errors, warnings) {
+    let style = match (findings.errors.len(), findings.warnings.len()) {
         (0, 0) => green,
         (0, _) => yellow,
         _ => red,
     };
-    write!(
-        out,
-        "{style}{}, {} in {}{style:#}",
-        counted(errors, "error"),
-        counted(warnings, "warning"),
-        counted(findings.files, "file")
-    )?;
+    write!(out, "{style}{}{style:#}", findings.summary())?;
     match &findings.set {
         Some(set) => writeln!(out, "; set {set}"),
         None => writeln!(out),
@@ -71,9 +64,9 @@ fn write_policies(out: &mut dyn Write, policies: &[Policy]) -> io::Result<()> {
     let width = width.unwrap_or_default();
     for policy in policies {
         let needs = permissions::of(policy);
-        let needs = match (policy.mode, needs.is_empty()) {
-            (Mode::Shadow, _) | (_, true) => "needs nothing".to_owned(),
-            _ => format!("needs {}", needs.join(", ")),
+        let needs = match needs.is_empty() {
+            true => "needs nothing".to_owned(),
+            false => format!("needs {}", needs.join(", ")),
         };
         let resets = |rung: &crate::policy::Rung| rung.actions.contains(&ActionKind::ResetPassword);
         let role = match policy.mode != Mode::Shadow && policy.rungs.iter().any(resets) {
