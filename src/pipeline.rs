@@ -27,7 +27,7 @@ use crate::detect::{self, intel::Intel};
 use crate::engine::{self, Given};
 use crate::history::Keeper;
 use crate::ingest::{Message, Source, entra};
-use crate::model::{Admission, CaseId, Decision, Effect, ProofOutcome, Surroundings, UserId};
+use crate::model::{Admission, CaseId, Decision, ProofOutcome, Surroundings, UserId};
 use crate::policy::{Acted, BUDGET_WINDOW, PolicySet, Situation};
 use crate::store::{
     Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError, Withdrawn,
