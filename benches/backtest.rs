@@ -19,13 +19,12 @@ use std::time::Instant;
 use evictd::backtest::{Backtest, Rules};
 use evictd::detect::intel::Intel;
 use evictd::ingest::recorded;
-use evictd::lab::records::{SignInRecord, record_id};
+use evictd::lab::records::{SignInRecord, access_results, record_id};
 use evictd::lab::scenario;
 use evictd::ruleset;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
-/// Some 150 MB.
+/// Some 220 MB.
 const RECORDS: usize = 30_000;
 const ROUNDS: usize = 5;
 
@@ -123,22 +122,4 @@ fn corpus() -> String {
         let _ = writeln!(text, "{record}");
     }
     text
-}
-
-fn access_results(count: usize) -> Value {
-    (0..count)
-        .map(|n| {
-            json!({
-                "id": format!("5f3a8d10-52b6-4e0f-9a41-c0117050{n:04}"),
-                "displayName": format!("CA{n:03}: require multifactor authentication for all users"),
-                "enforcedGrantControls": ["Mfa", "RequireCompliantDevice"],
-                "enforcedSessionControls": ["SignInFrequency"],
-                "result": if n % 3 == 0 { "success" } else { "notApplied" },
-                "conditionsSatisfied": 3,
-                "conditionsNotSatisfied": 0,
-                "includeRulesSatisfied": [{ "conditionalAccessCondition": "application", "ruleSatisfied": "allApps" }],
-                "excludeRulesSatisfied": [],
-            })
-        })
-        .collect()
 }

@@ -22,13 +22,13 @@ use std::time::Instant;
 use evictd::detect::intel::Intel;
 use evictd::engine::{self, Given};
 use evictd::ingest::entra;
-use evictd::lab::records::{Person, SignInRecord, envelope, record_id};
+use evictd::lab::records::{Person, SignInRecord, access_results, envelope, record_id};
 use evictd::lab::scenario;
 use evictd::model::{Surroundings, UserId, UserMemory};
 use evictd::policy::PolicySet;
 use evictd::ruleset;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const MESSAGES: usize = 200;
 const RECORDS_PER_MESSAGE: usize = 40;
@@ -174,24 +174,6 @@ fn corpus() -> Vec<Vec<u8>> {
             let first = message * RECORDS_PER_MESSAGE;
             let records: Vec<Value> = (first..first + RECORDS_PER_MESSAGE).map(record).collect();
             envelope(&records)
-        })
-        .collect()
-}
-
-fn access_results(count: usize) -> Value {
-    (0..count)
-        .map(|n| {
-            json!({
-                "id": format!("5f3a8d10-52b6-4e0f-9a41-c0117050{n:04}"),
-                "displayName": format!("CA{n:03}: require multifactor authentication for all users"),
-                "enforcedGrantControls": ["Mfa", "RequireCompliantDevice"],
-                "enforcedSessionControls": ["SignInFrequency"],
-                "result": if n % 3 == 0 { "success" } else { "notApplied" },
-                "conditionsSatisfied": 3,
-                "conditionsNotSatisfied": 0,
-                "includeRulesSatisfied": [{ "conditionalAccessCondition": "application", "ruleSatisfied": "allApps" }],
-                "excludeRulesSatisfied": [],
-            })
         })
         .collect()
 }

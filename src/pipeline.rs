@@ -10,14 +10,14 @@
 
 mod finding;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lru::LruCache;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -27,8 +27,8 @@ use crate::detect::{self, intel::Intel};
 use crate::engine::{self, Given};
 use crate::history::Keeper;
 use crate::ingest::{Message, Source, entra};
-use crate::model::{Admission, CaseId, Decision, Effect, ProofOutcome, Surroundings, UserId};
-use crate::policy::{PolicySet, Situation};
+use crate::model::{Admission, CaseId, Decision, ProofOutcome, Surroundings, UserId};
+use crate::policy::{Acted, BUDGET_WINDOW, PolicySet, Situation};
 use crate::store::{
     Commit, Committed, Decided, Position, Quarantined, Remembered, Store, StoreError, Withdrawn,
 };
@@ -48,8 +48,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Why a question is taken back.
 const SETTLED: &str =
     "the risk was dismissed, remediated or confirmed safe in Entra, or its sign-in had failed";
-/// The window of the guard's budget.
-const BUDGET_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is asked of the pipeline besides messages.
 #[derive(Debug)]
@@ -87,10 +85,6 @@ pub struct Pipeline {
     /// Counted.
     pub metrics: Arc<Metrics>,
 }
-
-/// The users who were lately ordered to be acted on unattended, each once, and
-/// when last. No more than the guard's budget.
-type Acted = VecDeque<(UserId, Timestamp)>;
 
 /// What survives from batch to batch.
 struct State {
@@ -382,21 +376,14 @@ impl Pipeline {
         now: Timestamp,
         acting: &mut Acted,
     ) {
-        acting.retain(|(_, at)| now.duration_since(*at) <= BUDGET_WINDOW);
-        let user = &decision.user.id;
-        // One user counts once, however much is done to them.
-        let others = acting.iter().filter(|(acted, _)| acted != user).count();
+        let within = |at| now.duration_since(at) <= BUDGET_WINDOW;
         let situation = Situation {
             now,
             paused: self.paused.load(Ordering::Relaxed),
-            acts_last_hour: u32::try_from(others).unwrap_or(u32::MAX),
+            acts_last_hour: acting.others(&decision.user.id, within),
         };
         engine::admit(decision, policies, &situation);
-        if decision.admission == Admission::Admitted && decision.effect == Effect::Act {
-            let user = decision.user.id.clone();
-            acting.retain(|(acted, _)| *acted != user);
-            acting.push_back((user, now));
-        }
+        acting.take(decision, now);
     }
 
     /// Says that the store failed, and waits before the next attempt. The

@@ -27,8 +27,12 @@ const TURNED_EVENTS_MAX: usize = 1_000_000;
 /// Events handed on together.
 const BATCH_EVENTS: usize = 512;
 
-/// The files of a run, oldest first.
-pub(super) struct Merge {
+/// The files of a run on their way to the sides, oldest first.
+pub(super) struct Merge<'scope, 'env, 'p> {
+    decoders: Decoders<'scope, 'env>,
+    progress: &'p dyn Fn(u64, u64),
+    /// What was read.
+    pub(super) input: Input,
     /// Those to come, the next one last.
     waiting: Vec<Planned>,
     open: Vec<Lane>,
@@ -62,15 +66,21 @@ struct Lane {
     records: Option<Records>,
 }
 
-impl Merge {
-    /// Looks at every file; those that run newest first are read.
+impl<'scope, 'env, 'p> Merge<'scope, 'env, 'p> {
+    /// Looks at every file; those that run newest first are read. `progress`
+    /// is told of bytes and records as they are read.
     pub(super) fn plan(
         files: &[PathBuf],
-        decoders: &Decoders<'_, '_>,
-        input: &mut Input,
-        progress: &dyn Fn(u64, u64),
+        decoders: Decoders<'scope, 'env>,
+        progress: &'p dyn Fn(u64, u64),
     ) -> anyhow::Result<Self> {
         let mut merge = Self {
+            decoders,
+            progress,
+            input: Input {
+                files: files.len(),
+                ..Input::default()
+            },
             waiting: Vec::new(),
             open: Vec::new(),
             turned: 0,
@@ -85,8 +95,8 @@ impl Merge {
                 content: Content::Unopened,
             };
             if seen.newest_first {
-                let events = merge.turn(path, decoders, input, progress)?;
-                input.newest_first.push(named());
+                let events = merge.turn(path)?;
+                merge.input.newest_first.push(named());
                 planned.begins = events.front().map_or(planned.begins, Event::at);
                 planned.content = Content::Turned(events);
             }
@@ -99,21 +109,15 @@ impl Merge {
 
     /// Reads a file that runs newest first. What happened at one instant keeps
     /// the order that the file turned round has.
-    fn turn(
-        &mut self,
-        path: &Path,
-        decoders: &Decoders<'_, '_>,
-        input: &mut Input,
-        progress: &dyn Fn(u64, u64),
-    ) -> anyhow::Result<VecDeque<Event>> {
+    fn turn(&mut self, path: &Path) -> anyhow::Result<VecDeque<Event>> {
         let named = || path.display().to_string();
-        let mut records = Records::open(path, decoders).with_context(named)?;
+        let mut records = Records::open(path, &self.decoders).with_context(named)?;
         let mut events = Vec::new();
-        while let Some(mut block) = records.next(decoders).with_context(named)? {
-            progress(block.bytes, block.records);
+        while let Some(mut block) = records.next(&self.decoders).with_context(named)? {
+            (self.progress)(block.bytes, block.records);
             let found = std::mem::take(&mut block.events);
             self.turned += found.len();
-            input.count(block, &found);
+            self.input.count(block, &found);
             events.extend(found);
             if self.turned > TURNED_EVENTS_MAX {
                 bail!(
@@ -129,16 +133,24 @@ impl Merge {
         Ok(events.into())
     }
 
-    /// The next events, at most [`BATCH_EVENTS`]; empty at the end.
-    pub(super) fn next(
+    /// Hands on every batch for as long as somebody takes them.
+    pub(super) fn each(
         &mut self,
-        decoders: &Decoders<'_, '_>,
-        input: &mut Input,
-        progress: &dyn Fn(u64, u64),
-    ) -> anyhow::Result<Vec<Event>> {
+        mut hand_on: impl FnMut(Vec<Event>) -> bool,
+    ) -> anyhow::Result<()> {
+        loop {
+            let batch = self.next()?;
+            if batch.is_empty() || !hand_on(batch) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next events, at most [`BATCH_EVENTS`]; empty at the end.
+    fn next(&mut self) -> anyhow::Result<Vec<Event>> {
         let mut batch = Vec::with_capacity(BATCH_EVENTS);
         while batch.len() < BATCH_EVENTS {
-            self.open_what_begins(decoders)?;
+            self.open_what_begins()?;
             let Some(first) = self.first() else {
                 return Ok(batch);
             };
@@ -149,11 +161,11 @@ impl Merge {
             if lane.events.is_empty() {
                 let named = || lane.path.display().to_string();
                 let block = match &mut lane.records {
-                    Some(records) => records.next(decoders).with_context(named)?,
+                    Some(records) => records.next(&self.decoders).with_context(named)?,
                     None => None,
                 };
                 match block {
-                    Some(block) => lane.take(block, input, progress),
+                    Some(block) => lane.take(block, &mut self.input, self.progress),
                     None => drop(self.open.swap_remove(first)),
                 }
                 continue;
@@ -164,7 +176,7 @@ impl Merge {
     }
 
     /// Opens the files that begin before the next event of those open.
-    fn open_what_begins(&mut self, decoders: &Decoders<'_, '_>) -> anyhow::Result<()> {
+    fn open_what_begins(&mut self) -> anyhow::Result<()> {
         while let Some(file) = self.waiting.last() {
             let next = self.first().and_then(|first| self.open.get(first));
             if next.is_some_and(|lane| lane.key() < (file.begins, file.place)) {
@@ -179,7 +191,7 @@ impl Merge {
             let (events, records) = match file.content {
                 Content::Turned(events) => (events, None),
                 Content::Unopened => {
-                    let opened = Records::open(&file.path, decoders);
+                    let opened = Records::open(&file.path, &self.decoders);
                     let records = opened.with_context(|| file.path.display().to_string())?;
                     (VecDeque::new(), Some(records))
                 }

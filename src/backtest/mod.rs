@@ -72,19 +72,12 @@ impl Backtest<'_> {
     /// newest first. Records that do not decode are counted, not errors.
     pub fn run(&self, progress: &dyn Fn(u64, u64)) -> anyhow::Result<Report> {
         thread::scope(|scope| {
-            let mut stream = Stream {
-                decoders: Decoders::start(scope, self.threads),
-                input: Input {
-                    files: self.files.len(),
-                    ..Input::default()
-                },
-                progress,
-            };
-            let merge = stream.plan(self.files)?;
+            let decoders = Decoders::start(scope, self.threads);
+            let mut merge = Merge::plan(self.files, decoders, progress)?;
             let mut old = Side::new(self.old, self.intel);
             let mut new = Side::new(self.new, self.intel);
             if self.threads <= 1 {
-                stream.each(merge, |batch| {
+                merge.each(|batch| {
                     batch.iter().for_each(|event| old.take(event));
                     batch.iter().for_each(|event| new.take(event));
                     true
@@ -94,7 +87,7 @@ impl Backtest<'_> {
                 let (to_new, for_new) = sync_channel(BATCHES_WAITING_MAX);
                 let old_thread = scope.spawn(move || judge(old, &for_old));
                 let new_thread = scope.spawn(move || judge(new, &for_new));
-                let read = stream.each(merge, |batch| {
+                let read = merge.each(|batch| {
                     let batch = Arc::new(batch);
                     to_old.send(Arc::clone(&batch)).is_ok() && to_new.send(batch).is_ok()
                 });
@@ -102,7 +95,7 @@ impl Backtest<'_> {
                 (old, new) = (joined(old_thread), joined(new_thread));
                 read?;
             }
-            let input = stream.input;
+            let input = merge.input;
             Ok(Report {
                 old: old.report(&input),
                 new: new.report(&input),
@@ -111,33 +104,6 @@ impl Backtest<'_> {
                 input,
             })
         })
-    }
-}
-
-/// The files on their way to the sides.
-struct Stream<'scope, 'env, 'p> {
-    decoders: Decoders<'scope, 'env>,
-    input: Input,
-    progress: &'p dyn Fn(u64, u64),
-}
-
-impl Stream<'_, '_, '_> {
-    fn plan(&mut self, files: &[PathBuf]) -> anyhow::Result<Merge> {
-        Merge::plan(files, &self.decoders, &mut self.input, self.progress)
-    }
-
-    /// Hands on every batch for as long as somebody takes them.
-    fn each(
-        &mut self,
-        mut merge: Merge,
-        mut hand_on: impl FnMut(Vec<Event>) -> bool,
-    ) -> anyhow::Result<()> {
-        loop {
-            let batch = merge.next(&self.decoders, &mut self.input, self.progress)?;
-            if batch.is_empty() || !hand_on(batch) {
-                return Ok(());
-            }
-        }
     }
 }
 

@@ -10,9 +10,9 @@
 //! The tenant's memory is shared by all users, so users cannot be judged
 //! apart: a side is one thread. It holds a memory for every user it meets.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::load::Questions;
 use super::report::{CaseOutcome, Counts, DayRow, Input, PolicyRow, SideReport};
@@ -23,7 +23,7 @@ use crate::model::{
     Admission, CaseId, Decision, Effect, Event, GuardReason, PolicyName, Surroundings, UserId,
     UserMemory, UserRef, day_of,
 };
-use crate::policy::{self, PolicySet, Situation};
+use crate::policy::{self, Acted, BUDGET_WINDOW, PolicySet, Situation};
 use crate::respond::forecast::Queued;
 use crate::respond::lifecycle::Call;
 
@@ -31,8 +31,6 @@ use crate::respond::lifecycle::Call;
 const CASES_MAX: usize = 100_000;
 /// Actions held for the forecast; 24 bytes each.
 const ACTIONS_MAX: usize = 2_000_000;
-/// The window of the guard's budget.
-const BUDGET_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 /// A set of policies, and how it is named.
 #[derive(Debug, Clone)]
@@ -76,8 +74,7 @@ pub(super) struct Side<'a> {
     intel: &'a Intel,
     memories: HashMap<UserId, UserMemory, ahash::RandomState>,
     around: Surroundings,
-    /// Users acted on within the guard's window, each once, and when last.
-    acted: VecDeque<(UserId, Timestamp)>,
+    acted: Acted,
     index: HashMap<CaseId, usize>,
     pub(super) cases: Vec<Case>,
     /// By day, as [`day_of`] counts.
@@ -97,7 +94,7 @@ impl<'a> Side<'a> {
             intel,
             memories: HashMap::default(),
             around: Surroundings::default(),
-            acted: VecDeque::new(),
+            acted: Acted::default(),
             index: HashMap::new(),
             cases: Vec::new(),
             days: BTreeMap::new(),
@@ -144,28 +141,18 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Asks the guard, as the daemon does: one user counts once, however much
-    /// is done to them.
+    /// Asks the guard, as the daemon does. Records may be late, or dated far
+    /// ahead: what is an hour off on either side does not count.
     fn admit(&mut self, decision: &mut Decision) {
         let now = decision.at;
         let within = |at: Timestamp| now.duration_since(at).abs() <= BUDGET_WINDOW;
-        self.acted.retain(|(_, at)| within(*at));
-        let user = decision.user.id.clone();
-        let others = self
-            .acted
-            .iter()
-            .filter(|(acted, _)| *acted != user)
-            .count();
         let situation = Situation {
             now,
             paused: false,
-            acts_last_hour: u32::try_from(others).unwrap_or(u32::MAX),
+            acts_last_hour: self.acted.others(&decision.user.id, within),
         };
         engine::admit(decision, &self.rules.set, &situation);
-        if decision.admission == Admission::Admitted && decision.effect == Effect::Act {
-            self.acted.retain(|(acted, _)| *acted != user);
-            self.acted.push_back((user, now));
-        }
+        self.acted.take(decision, now);
     }
 
     fn decided(&mut self, decision: &Decision) {

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{CaseStatus, Effect};
+use crate::model::{CaseStatus, Effect, UserRef};
 use crate::policy::obeyed;
 
 /// Files below this are read before a bar would be seen.
@@ -67,6 +67,24 @@ fn tolerate(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// A user by name. What it is comes first: whoever names an application could
+/// have the rest cut off.
+pub fn who(user: &UserRef) -> Cow<'_, str> {
+    match user.workload {
+        true => format!("service principal {}", name(user)).into(),
+        false => name(user).into(),
+    }
+}
+
+/// The name, or where there is none or it is masked the id.
+pub fn name(user: &UserRef) -> &str {
+    if user.principal_name.is_empty() {
+        user.id.as_str()
+    } else {
+        &user.principal_name
     }
 }
 

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, Format, escape};
+use crate::backtest::Unread;
 use crate::config::IntelConfig;
 use crate::detect::intel::Intel;
 use crate::engine::{self, Given};
@@ -59,14 +60,6 @@ struct Report {
     effects: BTreeMap<&'static str, u64>,
     protected: u64,
     decisions: Vec<Decision>,
-}
-
-/// A record that could not be decoded.
-#[derive(Debug, Serialize)]
-struct Unread {
-    file: String,
-    line: usize,
-    reason: String,
 }
 
 /// Runs it.
@@ -222,23 +215,13 @@ fn print_report(out: &mut dyn Write, report: &Report) -> std::io::Result<()> {
 
 /// One decision with its reasons.
 pub(super) fn print_decision(out: &mut dyn Write, decision: &Decision) -> std::io::Result<()> {
-    let who = if decision.user.principal_name.is_empty() {
-        decision.user.id.as_str()
-    } else {
-        &decision.user.principal_name
-    };
     writeln!(
         out,
-        "{}  {}  {:>3}  {}{}",
+        "{}  {}  {:>3}  {}",
         decision.at,
         output::effect(decision.effect),
         decision.score,
-        if decision.user.workload {
-            "service principal "
-        } else {
-            ""
-        },
-        escape(who)
+        escape(&output::who(&decision.user))
     )?;
     for signal in &decision.signals {
         writeln!(

@@ -20,7 +20,9 @@ use super::{Batch, Body, Shared};
 
 /// How often days that have become too old are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-/// zstd's fastest: the higher levels buy a tenth of the room for twice the time.
+/// Of the lab's records in frames of 40 to 400, level 3 saves at most an eighth of
+/// the room and takes a third longer, level 6 a sixth for four times as long;
+/// level -1 is a quarter faster and takes half as much room again.
 const LEVEL: i32 = 1;
 
 pub(super) struct Writer {

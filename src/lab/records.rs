@@ -456,6 +456,26 @@ pub fn workload_risk_event(
     })
 }
 
+/// What so many conditional access policies said of a sign-in: most of a
+/// record's length where there are any.
+pub fn access_results(count: usize) -> Value {
+    (0..count)
+        .map(|n| {
+            json!({
+                "id": format!("5f3a8d10-52b6-4e0f-9a41-c0117050{n:04}"),
+                "displayName": format!("CA{n:03}: require multifactor authentication for all users"),
+                "enforcedGrantControls": ["Mfa", "RequireCompliantDevice"],
+                "enforcedSessionControls": ["SignInFrequency"],
+                "result": if n % 3 == 0 { "success" } else { "notApplied" },
+                "conditionsSatisfied": 3,
+                "conditionsNotSatisfied": 0,
+                "includeRulesSatisfied": [{ "conditionalAccessCondition": "application", "ruleSatisfied": "allApps" }],
+                "excludeRulesSatisfied": [],
+            })
+        })
+        .collect()
+}
+
 /// The body of an Event Hubs message.
 pub fn envelope(records: &[Value]) -> Vec<u8> {
     json!({ "records": records }).to_string().into_bytes()

@@ -13,6 +13,7 @@ pub mod condition;
 pub mod guard;
 pub mod score;
 
+mod acted;
 mod asides;
 mod compile;
 mod expiry;
@@ -35,6 +36,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{ActionKind, Family, Intent, Mode, Parameters, PolicyName, SignalName};
 
+pub use acted::{Acted, BUDGET_WINDOW};
 pub use asides::{ask, observed};
 pub use compile::{Include, Included, includes};
 pub use condition::{Condition, Part, Subject, Undecided};

@@ -3,16 +3,13 @@
 //! Invariant: the time is a parameter, and whatever came from the stream goes
 //! through [`escape`]: an attacker chooses some of these names.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-use crate::cli::output::{self, age, clock, escape};
+use crate::cli::output::{self, age, clock, escape, name, who};
 use crate::console::control::{Kept, Partition, Reloaded, Status};
-use crate::model::{
-    ActionState, ActionView, Admission, CaseView, Containment, Stage, Truth, UserRef,
-};
+use crate::model::{ActionState, ActionView, Admission, CaseView, Containment, Stage, Truth};
 use crate::policy;
 use crate::store::Judgement;
 
@@ -110,23 +107,6 @@ fn waiting(case: &CaseView) -> impl Iterator<Item = &ActionView> {
 fn kinds<'a>(actions: impl Iterator<Item = &'a ActionView>) -> String {
     let names: Vec<&str> = actions.map(|action| action.kind.as_str()).collect();
     names.join(", ")
-}
-
-/// What it is comes first: whoever names an application could have the rest
-/// cut off.
-fn who(user: &UserRef) -> Cow<'_, str> {
-    match user.workload {
-        true => format!("service principal {}", name(user)).into(),
-        false => name(user).into(),
-    }
-}
-
-fn name(user: &UserRef) -> &str {
-    if user.principal_name.is_empty() {
-        user.id.as_str()
-    } else {
-        &user.principal_name
-    }
 }
 
 pub(super) fn case(out: &mut dyn Write, case: &CaseView, now: Timestamp) -> io::Result<()> {

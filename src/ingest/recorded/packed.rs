@@ -34,40 +34,32 @@ impl Packing {
 /// # Errors
 /// When its first bytes cannot be read.
 pub fn unpacked(mut reader: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let Some(packing) = Packing::of(reader.fill_buf()?) else {
-        return Ok(Box::new(reader));
-    };
-    let plain: Box<dyn Read + Send> = match packing {
-        Packing::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
-    };
-    Ok(Box::new(Unpacked {
-        plain,
-        packing,
-        cut: false,
-    }))
+    Ok(match Packing::of(reader.fill_buf()?) {
+        Some(packing) => Box::new(Unpacked::new(packing, reader)?),
+        None => Box::new(reader),
+    })
 }
 
 /// What a compressed file holds, to its end or to where it was cut.
-pub(super) struct Unpacked<D> {
-    plain: D,
-    packing: Packing,
+pub(super) struct Unpacked<R> {
+    plain: Plain<R>,
     cut: bool,
 }
 
-impl<'a> Unpacked<Box<dyn Read + 'a>> {
+enum Plain<R> {
+    Gzip(MultiGzDecoder<R>),
+    Zstd(zstd::Decoder<'static, R>),
+}
+
+impl<R: BufRead> Unpacked<R> {
     /// Several members of gzip or frames of zstd in a row are read as one. The
     /// zstd library refuses windows beyond 128 MiB by itself.
-    pub(super) fn new(packing: Packing, reader: impl BufRead + 'a) -> io::Result<Self> {
-        let plain: Box<dyn Read + 'a> = match packing {
-            Packing::Gzip => Box::new(MultiGzDecoder::new(reader)),
-            Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
+    pub(super) fn new(packing: Packing, reader: R) -> io::Result<Self> {
+        let plain = match packing {
+            Packing::Gzip => Plain::Gzip(MultiGzDecoder::new(reader)),
+            Packing::Zstd => Plain::Zstd(zstd::Decoder::with_buffer(reader)?),
         };
-        Ok(Self {
-            plain,
-            packing,
-            cut: false,
-        })
+        Ok(Self { plain, cut: false })
     }
 
     /// Whether the compressed data ended too early.
@@ -76,24 +68,25 @@ impl<'a> Unpacked<Box<dyn Read + 'a>> {
     }
 }
 
-impl<D: Read> Read for Unpacked<D> {
+impl<R: BufRead> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cut {
             return Ok(0);
         }
-        self.plain.read(buffer).or_else(|error| match error.kind() {
+        let (packing, read) = match &mut self.plain {
+            Plain::Gzip(gzip) => (Packing::Gzip, gzip.read(buffer)),
+            Plain::Zstd(zstd) => (Packing::Zstd, zstd.read(buffer)),
+        };
+        read.or_else(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 self.cut = true;
                 Ok(0)
             }
             io::ErrorKind::Interrupted => Err(error),
-            kind => {
-                let packing = self.packing;
-                Err(io::Error::new(
-                    kind,
-                    format!("damaged {packing:?} data: {error}"),
-                ))
-            }
+            kind => Err(io::Error::new(
+                kind,
+                format!("damaged {packing:?} data: {error}"),
+            )),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What serves decides: a batch by one set, and in shadow nothing is done.
 
 use super::*;
-use crate::model::{CaseStatus, CaseView};
+use crate::model::{CaseStatus, CaseView, Effect};
 
 fn compiled(text: &str) -> Result<Arc<PolicySet>, policy::PolicyErrors> {
     let source = policy::Source {

@@ -6,7 +6,7 @@ use crate::model::{
     ActionId, ActionKind, CaseId, CaseStatus, CountryCode, Decision, DecisionId, DecisionView,
     Effect, Evidence, Family, FamilyScore, GuardReason, Intent, Mode, NetworkClass, Place,
     PolicyName, PolicyVerdict, Proof, ProofOutcome, RecordId, RungVerdict, SessionId, Sighting,
-    Signal, SignalName, UserId,
+    Signal, SignalName, UserId, UserRef,
 };
 use crate::store::Pause;
 use ActionKind::{ConfirmCompromised, ResetPassword, RevokeSessions};

@@ -8,9 +8,9 @@
 use std::fmt::Write as _;
 
 use super::input_lines;
-use super::text::{arrow, day_rows, peaks_rows, policy_rows, told, totals_rows, who};
+use super::text::{NO_CHANGE, arrow, day_rows, peaks_rows, policy_rows, told, totals_rows};
 use crate::backtest::{Change, ChangeKind, Report};
-use crate::cli::output::{escape, fit};
+use crate::cli::output::{escape, fit, who};
 
 /// GitHub's bound for a comment is 65,536; what posts it adds a line.
 const CHARACTERS_MAX: usize = 60_000;
@@ -30,22 +30,19 @@ const REASON_COLUMNS: usize = 240;
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
     let mut page = String::from("### Policy backtest\n\n");
-    push(&mut page, &headline(report));
+    page.push_str(&headline(report));
     for line in input_lines(report) {
-        push(&mut page, &format!("{}\n\n", plain(&line, LINE_COLUMNS)));
+        page.push_str(&format!("{}\n\n", plain(&line, LINE_COLUMNS)));
     }
-    push(&mut page, "| | today | changed |\n|---|---|---|\n");
+    page.push_str("| | today | changed |\n|---|---|---|\n");
     let sets = [&report.old, &report.new].map(|side| {
         let from = plain(&side.policies_from, NAME_COLUMNS);
         format!("{from}, set {}", side.policy_set)
     });
-    push(
-        &mut page,
-        &format!("| policies | {} | {} |\n", sets[0], sets[1]),
-    );
+    page.push_str(&format!("| policies | {} | {} |\n", sets[0], sets[1]));
     for (name, of) in totals_rows().iter().chain(&peaks_rows()) {
         let (old, new) = (of(&report.old), of(&report.new));
-        push(&mut page, &format!("| {name} | {old} | {new} |\n"));
+        page.push_str(&format!("| {name} | {old} | {new} |\n"));
     }
     policies(&mut page, report);
     days(&mut page, report);
@@ -61,18 +58,15 @@ fn headline(report: &Report) -> String {
         .map(|(kind, count)| format!("**{count}** {}", kind.as_str()))
         .collect();
     match parts.is_empty() {
-        true => "Nobody's case ends otherwise; where a policy's count differs, another called for the same.\n\n".to_owned(),
+        true => format!("{NO_CHANGE}\n\n"),
         false => format!("{}.\n\n", parts.join(", ")),
     }
 }
 
 fn policies(page: &mut String, report: &Report) {
     let rows = policy_rows(report);
-    push(page, "\n<details><summary>By policy</summary>\n\n");
-    push(
-        page,
-        "| policy | mode | acted | asked | shadow |\n|---|---|---|---|---|\n",
-    );
+    page.push_str("\n<details><summary>By policy</summary>\n\n");
+    page.push_str("| policy | mode | acted | asked | shadow |\n|---|---|---|---|---|\n");
     let rows_shown = rows.iter().map(|(name, modes, [acted, asked, shadow])| {
         format!(
             "| {} | {} | {} | {} | {} |\n",
@@ -85,23 +79,20 @@ fn policies(page: &mut String, report: &Report) {
     });
     let shown = list(page, rows_shown, POLICIES_END);
     more(page, rows.len(), shown, "policies");
-    push(page, "\n</details>\n");
+    page.push_str("\n</details>\n");
 }
 
 fn days(page: &mut String, report: &Report) {
     let rows = day_rows(report);
-    push(page, "\n<details><summary>By day (UTC)</summary>\n\n");
-    push(
-        page,
-        "| day | acted | asked | shadow |\n|---|---|---|---|\n",
-    );
+    page.push_str("\n<details><summary>By day (UTC)</summary>\n\n");
+    page.push_str("| day | acted | asked | shadow |\n|---|---|---|---|\n");
     let latest_first = rows.iter().rev().map(|(day, [acted, asked, shadow])| {
         let (acted, asked, shadow) = (arrow(*acted), arrow(*asked), arrow(*shadow));
         format!("| {day} | {acted} | {asked} | {shadow} |\n")
     });
     let shown = list(page, latest_first, DAYS_END);
     more(page, rows.len(), shown, "earlier days");
-    push(page, "\n</details>\n");
+    page.push_str("\n</details>\n");
 }
 
 fn undecoded(page: &mut String, report: &Report) {
@@ -109,10 +100,7 @@ fn undecoded(page: &mut String, report: &Report) {
     if input.undecodable == 0 {
         return;
     }
-    push(
-        page,
-        "\n<details><summary>Records that did not decode</summary>\n\n",
-    );
+    page.push_str("\n<details><summary>Records that did not decode</summary>\n\n");
     let named = input.undecodable_first.iter().map(|unread| {
         let file = unread.file.rsplit('/').next().unwrap_or_default();
         let (file, reason) = (
@@ -124,7 +112,7 @@ fn undecoded(page: &mut String, report: &Report) {
     let shown = list(page, named, UNDECODED_END);
     let all = usize::try_from(input.undecodable).unwrap_or(usize::MAX);
     more(page, all, shown, "records");
-    push(page, "\n</details>\n");
+    page.push_str("\n</details>\n");
 }
 
 /// The changes have what is left of the page, the gravest first; where a kind
@@ -136,10 +124,7 @@ fn changes(page: &mut String, report: &Report) {
             continue;
         }
         let (count, name) = (of_kind.len(), kind.as_str());
-        push(
-            page,
-            &format!("\n<details><summary>{count} {name}</summary>\n\n"),
-        );
+        page.push_str(&format!("\n<details><summary>{count} {name}</summary>\n\n"));
         let rows = of_kind.iter().map(|change| {
             let old = plain(&told(change.old.as_ref()), REASON_COLUMNS);
             let new = plain(&told(change.new.as_ref()), REASON_COLUMNS);
@@ -148,7 +133,7 @@ fn changes(page: &mut String, report: &Report) {
         });
         let shown = list(page, rows, CHANGES_END);
         more(page, count, shown, "");
-        push(page, "\n</details>\n");
+        page.push_str("\n</details>\n");
     }
 }
 
@@ -161,7 +146,7 @@ fn list(page: &mut String, rows: impl Iterator<Item = String>, end: usize) -> us
         if length > end {
             break;
         }
-        push(page, &row);
+        page.push_str(&row);
         shown += 1;
     }
     shown
@@ -170,12 +155,8 @@ fn list(page: &mut String, rows: impl Iterator<Item = String>, end: usize) -> us
 fn more(page: &mut String, all: usize, shown: usize, what: &str) {
     if let Some(left @ 1..) = all.checked_sub(shown) {
         let line = format!("\n{left} more {what}").trim_end().to_owned();
-        push(page, &format!("{line}\n"));
+        page.push_str(&format!("{line}\n"));
     }
-}
-
-fn push(page: &mut String, text: &str) {
-    page.push_str(text);
 }
 
 /// Text in which nothing is markup, on one line, cut to so many characters.

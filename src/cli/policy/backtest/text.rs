@@ -6,16 +6,17 @@
 use std::io::{self, Write};
 
 use super::input_lines;
-use crate::backtest::{
-    CaseOutcome, Change, ChangeKind, Load, Peak, Quotas, Report, SideReport, Wait,
-};
-use crate::cli::output::{escape, fit};
-use crate::model::UserRef;
+use crate::backtest::{CaseOutcome, Change, ChangeKind, Peak, Report, SideReport, Wait};
+use crate::cli::output::{escape, fit, who};
 
 /// Changes shown of each kind; JSON has them all.
 const CHANGES_MAX: usize = 50;
 /// Days shown, the last ones.
 const DAYS_MAX: usize = 31;
+
+/// What is said where the change concerns nobody.
+pub(super) const NO_CHANGE: &str =
+    "Nobody's case ends otherwise; where a policy's count differs, another called for the same.";
 
 pub(super) fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     for line in input_lines(report) {
@@ -80,16 +81,12 @@ pub(super) fn peaks_rows() -> [Row; 5] {
         ("Worst hour for approvers", |side| {
             peak(side.approvers.worst_hour, "%Y-%m-%d %H:00Z")
         }),
-        ("Open at once, if nobody answers", |side: &SideReport| {
-            let Load { open_at_once, .. } = side.approvers;
-            peak(open_at_once, "%Y-%m-%d %H:%MZ")
+        ("Open at once, if nobody answers", |side| {
+            peak(side.approvers.open_at_once, "%Y-%m-%d %H:%MZ")
         }),
         (
             "Longest wait for Graph, of what is done unattended",
-            |side| {
-                let Quotas { unattended, .. } = side.graph;
-                wait(unattended)
-            },
+            |side| wait(side.graph.unattended),
         ),
         (
             "Longest wait for Graph, were every question approved at once",
@@ -186,17 +183,13 @@ fn policies(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 /// Every day of either side: acted, asked and shadow.
 pub(super) fn day_rows(report: &Report) -> Vec<(String, [[u64; 2]; 3])> {
     let mut days = std::collections::BTreeMap::<&str, [[u64; 2]; 3]>::new();
-    for row in &report.old.days {
-        let [acted, asked, shadow] = days.entry(&row.day).or_default();
-        acted[0] = row.counts.acted;
-        asked[0] = row.counts.asked;
-        shadow[0] = row.counts.shadow;
-    }
-    for row in &report.new.days {
-        let [acted, asked, shadow] = days.entry(&row.day).or_default();
-        acted[1] = row.counts.acted;
-        asked[1] = row.counts.asked;
-        shadow[1] = row.counts.shadow;
+    for (at, side) in [&report.old, &report.new].into_iter().enumerate() {
+        for row in &side.days {
+            let [acted, asked, shadow] = days.entry(&row.day).or_default();
+            acted[at] = row.counts.acted;
+            asked[at] = row.counts.asked;
+            shadow[at] = row.counts.shadow;
+        }
     }
     days.into_iter()
         .map(|(day, figures)| (day.to_owned(), figures))
@@ -228,10 +221,7 @@ fn days(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 
 fn changes(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if report.changes.is_empty() {
-        return writeln!(
-            out,
-            "\nNobody's case ends otherwise; where a policy's count differs, another called for the same."
-        );
+        return writeln!(out, "\n{NO_CHANGE}");
     }
     for kind in ChangeKind::ALL {
         let of_kind: Vec<&Change> = report.changes.iter().filter(|c| c.change == kind).collect();
@@ -251,18 +241,6 @@ fn changes(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The name, or where there is none or it is masked the id.
-pub(super) fn who(user: &UserRef) -> String {
-    let name = match user.principal_name.is_empty() {
-        true => user.id.as_str(),
-        false => &user.principal_name,
-    };
-    match user.workload {
-        true => format!("service principal {name}"),
-        false => name.to_owned(),
-    }
 }
 
 /// One side's view of an incident in a line.
