@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::engine::{self, Given, Step};
 use crate::model::{
-    ActionKind, Admission, CaseId, Decision, Effect, Event, RecordId, Signal, SignalName, UserId,
-    UserMemory,
+    ActionKind, Admission, CaseId, Decision, Effect, Event, RecordId, Signal, SignalName,
+    UserMemory, UserRef,
 };
 use crate::policy::{self, Condition, PolicySet, Situation, Subject, Undecided, Why};
 
@@ -23,9 +23,7 @@ pub struct Explained {
     /// When it happened.
     pub at: Timestamp,
     /// Whose.
-    pub user: UserId,
-    /// Their principal name; may be empty.
-    pub principal_name: Box<str>,
+    pub user: UserRef,
     /// The hash of the policy set.
     pub policy_set: Box<str>,
     /// The signals that it raised.
@@ -98,11 +96,7 @@ pub fn explain(event: &Event, step: &Step, memory: &UserMemory, given: &Given<'_
         None => verdicts,
     };
     let decision = step.decision.clone().map(|mut decision| {
-        let situation = Situation {
-            now: decision.at,
-            paused: false,
-            acts_last_hour: 0,
-        };
+        let situation = Situation::as_recorded(decision.at);
         engine::admit(&mut decision, policies, &situation);
         Box::new(decision)
     });
@@ -111,8 +105,7 @@ pub fn explain(event: &Event, step: &Step, memory: &UserMemory, given: &Given<'_
         record: event.record().clone(),
         kind: event.kind(),
         at: event.at(),
-        user: event.user().id.clone(),
-        principal_name: event.user().principal_name.clone(),
+        user: event.user().clone(),
         policy_set: policies.hash.clone(),
         raised: step.signals.iter().map(raised).collect(),
         conditions: asked(policies, &engine::subject_of(event, given), &step.signals),

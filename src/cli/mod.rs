@@ -9,3 +9,5 @@ pub mod output;
 pub mod policy;
 pub mod quarantine;
 pub mod replay;
+
+mod records;

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{CaseStatus, Effect, UserRef};
+use crate::model::{Admission, CaseStatus, Effect, SignalName, UserRef};
 use crate::policy::obeyed;
 
 /// Files below this are read before a bar would be seen.
@@ -67,6 +67,29 @@ fn tolerate(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// A signal with its evidence, on a line.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn signal(
+    out: &mut dyn Write,
+    indent: &str,
+    name: &SignalName,
+    evidence: &str,
+) -> io::Result<()> {
+    let name = escape(name.as_str());
+    writeln!(out, "{indent}{name:<24} {}", escape(evidence))
+}
+
+/// The guard's word, where it has one.
+pub fn guard(admission: Admission) -> Option<String> {
+    match admission {
+        Admission::Admitted => None,
+        Admission::Demoted(reason) => Some(format!("guard: a human is asked first ({reason})")),
+        Admission::Refused(reason) => Some(format!("guard: refused ({reason})")),
     }
 }
 

@@ -1,8 +1,7 @@
 //! `evictd replay`: the daemon's engine over recorded records, doing nothing.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,13 +9,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, Format, escape};
+use super::records::{self, Judge};
 use crate::backtest::Unread;
 use crate::config::IntelConfig;
-use crate::detect::intel::Intel;
-use crate::engine::{self, Given};
+use crate::engine::{self};
 use crate::ingest::recorded;
-use crate::model::{Admission, Decision, Effect, Surroundings, UserId, UserMemory};
-use crate::policy::{self, PolicySet, Situation};
+use crate::model::{Admission, Decision, Effect};
+use crate::policy::{self, Situation};
 use crate::ruleset;
 
 /// Arguments of `evictd replay`.
@@ -70,103 +69,65 @@ struct Report {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let policies = ruleset::load(args.policies.as_deref())?;
     let intel = args.intel.load()?;
-    let mut replay = Replay {
-        policies,
-        intel,
-        memories: HashMap::new(),
-        around: Surroundings::default(),
-        report: Report::default(),
-    };
+    let mut judge = Judge::new(&policies, &intel);
+    let mut report = Report::default();
     for file in &args.files {
-        replay
-            .file(file)
+        report
+            .read(file, &mut judge)
             .with_context(|| file.display().to_string())?;
     }
     match args.format {
-        Format::Json => output::json(&replay.report),
-        Format::Text => output::print(|out| print_report(out, &replay.report)),
+        Format::Json => output::json(&report),
+        Format::Text => output::print(|out| print_report(out, &report)),
     }
 }
 
-struct Replay {
-    policies: PolicySet,
-    intel: Intel,
-    memories: HashMap<UserId, UserMemory>,
-    around: Surroundings,
-    report: Report,
-}
-
-impl Replay {
-    fn file(&mut self, path: &Path) -> anyhow::Result<()> {
-        if path == Path::new("-") {
-            return self.read(std::io::stdin().lock(), "standard input");
-        }
-        let file = File::open(path).context("cannot be read")?;
-        let progress = output::progress(file.metadata().map_or(0, |about| about.len()));
-        let read = self.read(
-            BufReader::with_capacity(1 << 20, progress.wrap_read(file)),
-            &path.display().to_string(),
-        );
-        progress.finish_and_clear();
-        read
-    }
-
-    fn read(&mut self, reader: impl BufRead, name: &str) -> anyhow::Result<()> {
+impl Report {
+    fn read(&mut self, path: &Path, judge: &mut Judge<'_>) -> anyhow::Result<()> {
+        let name = match path == Path::new("-") {
+            true => "standard input".to_owned(),
+            false => path.display().to_string(),
+        };
         let mut course = recorded::Course::default();
-        recorded::read(reader, |located| {
+        records::read(path, |located| {
             let events = located.content.events.iter();
             events.for_each(|(_, event)| course.see(event.at()));
-            self.take(located, name);
+            self.take(located, &name, judge);
         })?;
         if course.is_newest_first() {
-            self.report.newest_first.push(name.to_owned());
+            self.newest_first.push(name);
         }
         Ok(())
     }
 
-    fn take(&mut self, located: recorded::Located, name: &str) {
+    fn take(&mut self, located: recorded::Located, name: &str, judge: &mut Judge<'_>) {
         let content = located.content;
-        let report = &mut self.report;
-        report.records +=
+        self.records +=
             (content.events.len() + content.passed_over.len() + content.quarantined.len()) as u64;
         for category in content.passed_over {
-            *report.passed_over.entry(category.0).or_default() += 1;
+            *self.passed_over.entry(category.0).or_default() += 1;
         }
-        report
-            .quarantined
+        self.quarantined
             .extend(content.quarantined.into_iter().map(|record| Unread {
                 file: name.to_owned(),
                 line: located.line,
                 reason: record.reason,
             }));
         for (_, event) in content.events {
-            report.events += 1;
-            let memory = self.memories.entry(event.user().id.clone()).or_default();
-            let given = Given {
-                intel: &self.intel,
-                policies: &self.policies,
-                // Nothing was revoked.
-                revoked_at: None,
-            };
-            let step = engine::step(memory, &mut self.around, &event, &given);
-            self.around.settle();
-            report.duplicates += u64::from(step.duplicate);
+            self.events += 1;
+            let (step, _) = judge.step(&event);
+            self.duplicates += u64::from(step.duplicate);
             for signal in &step.signals {
-                *report.signals.entry(signal.name.to_string()).or_default() += 1;
+                *self.signals.entry(signal.name.to_string()).or_default() += 1;
             }
             let Some(mut decision) = step.decision else {
                 continue;
             };
-            // Recorded evidence is judged as if it had just happened.
-            let situation = Situation {
-                now: decision.at,
-                paused: false,
-                acts_last_hour: 0,
-            };
-            engine::admit(&mut decision, &self.policies, &situation);
-            *report.effects.entry(decision.effect.as_str()).or_default() += 1;
-            report.protected += u64::from(matches!(decision.admission, Admission::Refused(_)));
-            report.decisions.push(decision);
+            let situation = Situation::as_recorded(decision.at);
+            engine::admit(&mut decision, judge.given().policies, &situation);
+            *self.effects.entry(decision.effect.as_str()).or_default() += 1;
+            self.protected += u64::from(matches!(decision.admission, Admission::Refused(_)));
+            self.decisions.push(decision);
         }
     }
 }
@@ -224,19 +185,13 @@ pub(super) fn print_decision(out: &mut dyn Write, decision: &Decision) -> std::i
         escape(&output::who(&decision.user))
     )?;
     for signal in &decision.signals {
-        writeln!(
-            out,
-            "    {:<24} {}",
-            escape(signal.name.as_str()),
-            escape(&signal.evidence.to_string())
-        )?;
+        output::signal(out, "    ", &signal.name, &signal.evidence.to_string())?;
     }
     for verdict in decision.verdicts.iter().filter(|v| v.rung.is_some()) {
         writeln!(out, "    {}", escape(&policy::explain(verdict)))?;
     }
-    match decision.admission {
-        Admission::Admitted => Ok(()),
-        Admission::Demoted(reason) => writeln!(out, "    guard: a human is asked first ({reason})"),
-        Admission::Refused(reason) => writeln!(out, "    guard: refused ({reason})"),
+    match output::guard(decision.admission) {
+        Some(word) => writeln!(out, "    {word}"),
+        None => Ok(()),
     }
 }

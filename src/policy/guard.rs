@@ -49,6 +49,17 @@ pub struct Situation {
     pub acts_last_hour: u32,
 }
 
+impl Situation {
+    /// Recorded evidence is judged as if it had just happened, and alone.
+    pub fn as_recorded(at: Timestamp) -> Self {
+        Self {
+            now: at,
+            paused: false,
+            acts_last_hour: 0,
+        }
+    }
+}
+
 impl Guard {
     /// Judges a decision when it is made. `event_at` is when the event that
     /// led to it happened.

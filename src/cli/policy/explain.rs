@@ -6,9 +6,6 @@
 mod as_test;
 mod text;
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,12 +17,13 @@ use serde::Serialize;
 use super::backtest::{self, Since};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::output::{self, Format};
+use crate::cli::records::{self, Judge};
 use crate::config::{Config, IntelConfig};
 use crate::detect::intel::Intel;
-use crate::engine::{self, Given, Step};
+use crate::engine::Step;
 use crate::explain::{Explained, explain};
 use crate::ingest::recorded;
-use crate::model::{CaseView, Event, Surroundings, UserId, UserMemory};
+use crate::model::{CaseView, Event};
 use crate::policy::{self, PolicySet, Why};
 use crate::ruleset;
 
@@ -165,18 +163,14 @@ fn of_records(
     intel: &Intel,
 ) -> anyhow::Result<ExitCode> {
     let mut judging = Judging {
-        policies,
-        intel,
+        judge: Judge::new(policies, intel),
         record,
-        memories: HashMap::new(),
-        around: Surroundings::default(),
         explained: Vec::new(),
         untold: 0,
         last: None,
     };
     for file in files {
-        judging
-            .file(file)
+        records::read(file, |located| judging.read(located))
             .with_context(|| file.display().to_string())?;
     }
     let untold = judging.untold;
@@ -212,12 +206,9 @@ fn of_records(
 
 /// Records being judged one after the other, in the order of the files.
 struct Judging<'a> {
-    policies: &'a PolicySet,
-    intel: &'a Intel,
+    judge: Judge<'a>,
     /// The only one to explain.
     record: Option<&'a str>,
-    memories: HashMap<UserId, UserMemory>,
-    around: Surroundings,
     explained: Vec<Explained>,
     /// Events that raised something beyond the bound.
     untold: u64,
@@ -226,35 +217,15 @@ struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn file(&mut self, path: &Path) -> anyhow::Result<()> {
-        if path == Path::new("-") {
-            return self.read(io::stdin().lock());
+    fn read(&mut self, located: recorded::Located) {
+        for (_, event) in &located.content.events {
+            self.take(event);
         }
-        let file = File::open(path).context("cannot be read")?;
-        let progress = output::progress(file.metadata().map_or(0, |about| about.len()));
-        let read = self.read(BufReader::with_capacity(1 << 20, progress.wrap_read(file)));
-        progress.finish_and_clear();
-        read
-    }
-
-    fn read(&mut self, reader: impl io::BufRead) -> anyhow::Result<()> {
-        recorded::read(reader, |located| {
-            for (_, event) in located.content.events {
-                self.take(&event);
-            }
-        })?;
-        Ok(())
     }
 
     fn take(&mut self, event: &Event) {
-        let memory = self.memories.entry(event.user().id.clone()).or_default();
-        let given = Given {
-            intel: self.intel,
-            policies: self.policies,
-            revoked_at: None,
-        };
-        let step = engine::step(memory, &mut self.around, event, &given);
-        self.around.settle();
+        let given = self.judge.given();
+        let (step, memory) = self.judge.step(event);
         let wanted = match self.record {
             Some(record) => event.record().as_str() == record && !step.duplicate,
             None => !step.signals.is_empty(),
@@ -274,14 +245,9 @@ impl Judging<'_> {
         let Some((event, step)) = self.last.filter(|_| self.explained.is_empty()) else {
             return self.explained;
         };
-        let given = Given {
-            intel: self.intel,
-            policies: self.policies,
-            revoked_at: None,
-        };
         // Nobody's memory has changed since.
-        let memory = self.memories.get(&event.user().id);
-        let told = memory.map(|memory| explain(&event, &step, memory, &given));
+        let memory = self.judge.memory(&event.user().id);
+        let told = memory.map(|memory| explain(&event, &step, memory, &self.judge.given()));
         told.into_iter().collect()
     }
 }

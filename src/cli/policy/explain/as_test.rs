@@ -21,7 +21,7 @@ const RECORDS_MAX: usize = 40;
 
 /// A test file with a story for each explained event.
 pub(super) fn text(files: &[PathBuf], explained: &[Explained]) -> anyhow::Result<String> {
-    let users: BTreeSet<&UserId> = explained.iter().map(|event| &event.user).collect();
+    let users: BTreeSet<&UserId> = explained.iter().map(|event| &event.user.id).collect();
     let mut records: Vec<(UserId, String, Value)> = Vec::new();
     for file in files {
         of_file(file, &users, &mut records).with_context(|| file.display().to_string())?;
@@ -72,7 +72,7 @@ fn story(
 ) -> anyhow::Result<()> {
     let of_user: Vec<&(UserId, String, Value)> = records
         .iter()
-        .filter(|(user, ..)| *user == event.user)
+        .filter(|(user, ..)| *user == event.user.id)
         .collect();
     let Some(last) = of_user
         .iter()

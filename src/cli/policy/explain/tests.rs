@@ -63,17 +63,18 @@ signals:
 }
 
 fn explained(policies: &PolicySet, records: &[String], record: Option<&str>) -> Vec<Explained> {
+    let intel = Intel::default();
     let mut judging = Judging {
-        policies,
-        intel: &Intel::default(),
+        judge: Judge::new(policies, &intel),
         record,
-        memories: HashMap::new(),
-        around: Surroundings::default(),
         explained: Vec::new(),
         untold: 0,
         last: None,
     };
-    judging.read(records.join("\n").as_bytes()).unwrap();
+    recorded::read(records.join("\n").as_bytes(), |located| {
+        judging.read(located)
+    })
+    .unwrap();
     judging.told()
 }
 

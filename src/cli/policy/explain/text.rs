@@ -10,28 +10,19 @@ use crate::policy::{Flip, Role, RungWhy, WeighedSignal, Why};
 
 /// One event of a file.
 pub(super) fn event(out: &mut dyn Write, explained: &Explained) -> io::Result<()> {
-    let who = match &*explained.principal_name {
-        "" => explained.user.as_str(),
-        name => name,
-    };
     writeln!(
         out,
         "{}  {}  {}",
         explained.at,
         explained.kind.replace('_', " "),
-        escape(who)
+        escape(&output::who(&explained.user))
     )?;
     writeln!(out, "  record {}", escape(explained.record.as_str()))?;
     if explained.raised.is_empty() {
         writeln!(out, "  it raised no signal")?;
     }
     for raised in &explained.raised {
-        writeln!(
-            out,
-            "  {:<24} {}",
-            escape(raised.signal.as_str()),
-            escape(&raised.evidence)
-        )?;
+        output::signal(out, "  ", &raised.signal, &raised.evidence)?;
     }
     for asked in &explained.conditions {
         condition(out, asked)?;
@@ -77,10 +68,7 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, kept: &[Kept<'_>]) -> i
             "\n{}  {}  {}",
             decision.at,
             output::effect(decision.effect),
-            escape(match &*decision.user.principal_name {
-                "" => decision.user.id.as_str(),
-                name => name,
-            })
+            escape(&output::who(&decision.user))
         )?;
         writeln!(
             out,
@@ -94,12 +82,7 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, kept: &[Kept<'_>]) -> i
             }
         )?;
         for signal in &decision.signals {
-            writeln!(
-                out,
-                "  {:<24} {}",
-                escape(signal.name.as_str()),
-                escape(&signal.evidence.to_string())
-            )?;
+            output::signal(out, "  ", &signal.name, &signal.evidence.to_string())?;
         }
         for why in &kept.policies {
             policy(out, why)?;
@@ -110,11 +93,8 @@ pub(super) fn case(out: &mut dyn Write, case: &CaseView, kept: &[Kept<'_>]) -> i
 }
 
 fn guard(out: &mut dyn Write, admission: Admission) -> io::Result<()> {
-    match admission {
-        Admission::Admitted => writeln!(out, "  guard: admitted"),
-        Admission::Demoted(reason) => writeln!(out, "  guard: a human is asked first ({reason})"),
-        Admission::Refused(reason) => writeln!(out, "  guard: refused ({reason})"),
-    }
+    let word = output::guard(admission);
+    writeln!(out, "  {}", word.as_deref().unwrap_or("guard: admitted"))
 }
 
 fn condition(out: &mut dyn Write, asked: &Asked) -> io::Result<()> {
