@@ -157,9 +157,7 @@ impl Reading {
     /// `by` is the include that names the folder or file.
     fn directory(&mut self, dir: &Path, by: Option<&Include>) {
         let holds = policy_files(dir);
-        let listed = holds.as_ref().map(Clone::clone);
-        self.listing
-            .folder(dir, listed.map_err(ToString::to_string));
+        self.listing.folder(dir, &holds);
         match holds {
             Ok(paths) => {
                 for path in paths {

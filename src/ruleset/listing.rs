@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::policy_files;
+use crate::policy::Problem;
 
 /// What tells one state of a file from another; compared and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +55,7 @@ impl Listing {
     pub fn again(&self) -> Self {
         let mut now = Self::default();
         for folder in self.folders.keys() {
-            let holds = policy_files(folder);
-            now.folder(folder, holds.map_err(|problem| problem.to_string()));
+            now.folder(folder, &policy_files(folder));
         }
         for path in self.files.keys() {
             now.file(path);
@@ -63,7 +63,8 @@ impl Listing {
         now
     }
 
-    pub(super) fn folder(&mut self, folder: &Path, holds: Result<Vec<PathBuf>, String>) {
+    pub(super) fn folder(&mut self, folder: &Path, holds: &Result<Vec<PathBuf>, Box<Problem>>) {
+        let holds = holds.clone().map_err(|problem| problem.to_string());
         self.folders.insert(folder.to_owned(), holds);
     }
 
