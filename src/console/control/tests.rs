@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::cli::client::Client;
 use crate::console::policies::{Bar, PolicyReport, ServingPolicy};
 use crate::ingest::{Source, Undecodable};
 use crate::model::{

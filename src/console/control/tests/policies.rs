@@ -45,7 +45,7 @@ async fn a_finding_is_kept_with_who_gave_it_and_measures_the_policy() {
     let now = Timestamp::now();
     served.decide(vec![called_for("ana")], now).await;
     let short = case_of("ana").short();
-    let client = crate::cli::client::Client::new(served.socket());
+    let client = Client::new(served.socket());
     let said = |truth| Said {
         truth,
         note: Some("the new VPN".to_owned()),
