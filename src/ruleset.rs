@@ -4,6 +4,7 @@
 //! Invariant: what is read is bounded before it is read, and a file that
 //! cannot be read is a problem like any other: a set never loads in part.
 
+mod listing;
 mod places;
 
 use std::collections::BTreeSet;
@@ -16,7 +17,8 @@ use crate::policy::{
     self, Include, Included, KnownSignal, PolicyErrors, PolicySet, Problem, SignalDoc, Source,
 };
 
-pub use self::places::{defined, place_of_mode};
+pub use self::listing::Listing;
+pub use self::places::Places;
 
 /// The size of one file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -40,21 +42,18 @@ pub fn known_signals() -> Vec<KnownSignal> {
 /// Every problem of every file.
 pub fn load(directory: Option<&Path>) -> Result<PolicySet, PolicyErrors> {
     match directory {
-        Some(directory) => load_directory(directory),
+        Some(directory) => load_listed(directory).1,
         None => PolicySet::compile(policy::shipped(), &known_signals()),
     }
 }
 
 /// Reads and compiles every `*.yaml` and `*.yml` of a folder, by name, and
-/// what they include. Folders within it and names that begin with a dot are
-/// left out.
-///
-/// # Errors
-/// Every problem of every file.
-fn load_directory(dir: &Path) -> Result<PolicySet, PolicyErrors> {
+/// what they include; says what that was read from, whether or not it
+/// compiles. Folders within it and names that begin with a dot are left out.
+pub fn load_listed(dir: &Path) -> (Listing, Result<PolicySet, PolicyErrors>) {
     let mut reading = Reading::default();
     reading.directory(dir, None);
-    reading.compile(dir)
+    (std::mem::take(&mut reading.listing), reading.compile(dir))
 }
 
 /// What [`examine`] found.
@@ -120,24 +119,11 @@ pub fn schema() -> serde_json::Value {
     policy::schema(&signals)
 }
 
-/// The files that a folder's set is made of, those that it includes too and
-/// those that cannot be read; what ships is in none. Reads them.
-///
-/// # Errors
-/// When the folder cannot be listed.
-pub fn files_of(dir: &Path) -> Result<Vec<PathBuf>, Box<Problem>> {
-    policy_files(dir)?;
-    let mut reading = Reading::default();
-    reading.directory(dir, None);
-    Ok(reading.paths)
-}
-
 /// Files being read, each once.
 #[derive(Default)]
 struct Reading {
     sources: Vec<Source>,
-    /// Where each of them lies, but for what ships.
-    paths: Vec<PathBuf>,
+    listing: Listing,
     problems: Vec<Problem>,
     seen: BTreeSet<PathBuf>,
 }
@@ -170,7 +156,9 @@ impl Reading {
 
     /// `by` is the include that names the folder or file.
     fn directory(&mut self, dir: &Path, by: Option<&Include>) {
-        match policy_files(dir) {
+        let holds = policy_files(dir);
+        self.listing.folder(dir, &holds);
+        match holds {
             Ok(paths) => {
                 for path in paths {
                     self.file(&path, by);
@@ -181,6 +169,7 @@ impl Reading {
     }
 
     fn file(&mut self, path: &Path, by: Option<&Include>) {
+        self.listing.file(path);
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if !self.seen.insert(identity) {
             return;
@@ -190,7 +179,6 @@ impl Reading {
             let message = format!("more than {FILES_MAX} policy files");
             return self.report(Problem::of_file(named, message), by);
         }
-        self.paths.push(path.to_owned());
         match read_source(path) {
             Ok(source) => {
                 let includes = policy::includes(&source);
@@ -364,6 +352,10 @@ mod tests {
         fs::write(dir.join(name), bytes).unwrap();
     }
 
+    fn read_folder(dir: &Path) -> Result<PolicySet, PolicyErrors> {
+        load(Some(dir))
+    }
+
     fn messages(errors: &PolicyErrors, dir: &Path) -> Vec<String> {
         let prefix = dir.display().to_string();
         let strip = |p: &Problem| {
@@ -383,7 +375,7 @@ mod tests {
         write(dir.path(), "b.test.yml", "not: a policy");
         write(dir.path(), "README.md", "# not a policy");
         fs::create_dir(dir.path().join("nested.yaml")).unwrap();
-        let set = load_directory(dir.path()).unwrap();
+        let set = read_folder(dir.path()).unwrap();
         let names: Vec<&str> = set.policies.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["first", "second"]);
     }
@@ -399,7 +391,7 @@ mod tests {
             " ".repeat(FILE_BYTES_MAX as usize + 1),
         );
         write(dir.path(), "d.yaml", minimal("fine"));
-        let errors = load_directory(dir.path()).unwrap_err();
+        let errors = read_folder(dir.path()).unwrap_err();
         assert_eq!(
             messages(&errors, dir.path()),
             [
@@ -415,12 +407,12 @@ mod tests {
     #[test]
     fn a_folder_without_policies_or_that_is_not_there_does_not_load() {
         let dir = tempfile::tempdir().unwrap();
-        let errors = load_directory(dir.path()).unwrap_err();
+        let errors = read_folder(dir.path()).unwrap_err();
         assert_eq!(
             messages(&errors, dir.path()),
             [" no policy here: expected *.yaml or *.yml files"]
         );
-        let errors = load_directory(&dir.path().join("gone")).unwrap_err();
+        let errors = read_folder(&dir.path().join("gone")).unwrap_err();
         assert!(
             messages(&errors, dir.path())[0].starts_with("gone cannot be read: "),
             "{errors}"
@@ -433,7 +425,7 @@ mod tests {
         for i in 0..=FILES_MAX {
             write(dir.path(), &format!("{i}.yaml"), "");
         }
-        let errors = load_directory(dir.path()).unwrap_err();
+        let errors = read_folder(dir.path()).unwrap_err();
         assert_eq!(
             messages(&errors, dir.path()),
             [" more than 1000 policy files"]
@@ -460,7 +452,7 @@ mod tests {
             "set/change.yaml",
             "override: stolen-session\nmode: approve\nscope: { exclude: { lists: [rooms] } }\n",
         );
-        let set = load_directory(&dir.path().join("set")).unwrap_or_else(|e| panic!("{e}"));
+        let set = read_folder(&dir.path().join("set")).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(set.policies.len(), 5);
         let stolen = set
             .policies
@@ -480,7 +472,7 @@ mod tests {
             "set.yaml",
             "include:\n  - gone.yaml\n  - shipped/gaurd.yaml\n",
         );
-        let errors = load_directory(dir.path()).unwrap_err();
+        let errors = read_folder(dir.path()).unwrap_err();
         let told = errors.to_string();
         let prefix = dir.path().display().to_string();
         insta::assert_snapshot!(told.replace(&prefix, "policies"), @r"

@@ -6,10 +6,10 @@
 //! which stops the rest and the process non-zero. Stopping goes the same way,
 //! each stage draining into the next, within 10 s.
 
-mod listing;
 mod reload;
 mod stage;
 mod systemd;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -13,13 +13,13 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::listing::{LOOK_EVERY, Listing, Watch, Why};
+use super::watch::{LOOK_EVERY, Watch, Why};
 use crate::config::Config;
 use crate::console::control::Reloaded;
 use crate::console::health::{Component, Health};
 use crate::console::policies::{Attempt, Bar, OnDisk, ServingPolicy, ServingSet};
 use crate::policy::{Policy, PolicyErrors, PolicySet};
-use crate::ruleset;
+use crate::ruleset::{self, Listing, Places};
 use crate::telemetry::Metrics;
 
 /// What serves now, and how to replace it.
@@ -57,9 +57,8 @@ impl Serving {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let directory = config.policies.clone();
-        // Before the files are read: what changes meanwhile is seen later.
-        let files = look(directory.as_deref());
-        let policies = ruleset::load(directory.as_deref())?;
+        let (files, policies) = load(directory.as_deref());
+        let policies = policies?;
         let now = Timestamp::now();
         let serving = Self {
             directory,
@@ -133,13 +132,12 @@ impl Serving {
         }
     }
 
-    fn look_once(&self, watch: &mut Watch) {
-        let found = look(self.directory.as_deref());
+    fn look_once(&self, watch: &mut Watch<Listing>) {
         let (tried, failed) = {
             let told = self.told();
             (told.tried.clone(), !told.attempt.problems.is_empty())
         };
-        if let Some(why) = watch.look(found, &tried, failed) {
+        if let Some(why) = watch.look(tried.again(), &tried, failed) {
             // How it ended is told where it is told to everybody.
             let _ = self.attempt(why);
         }
@@ -150,8 +148,8 @@ impl Serving {
             .attempting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let files = look(self.directory.as_deref());
-        match ruleset::load(self.directory.as_deref()) {
+        let (files, policies) = load(self.directory.as_deref());
+        match policies {
             Ok(policies) => Ok(self.swap(policies, files, why)),
             Err(errors) => {
                 self.keep(&errors, files, why);
@@ -233,9 +231,11 @@ impl Serving {
         };
         let set = Arc::clone(&self.policies.borrow());
         let directory = self.directory.as_deref();
+        let mut places = Places::default();
         let on_disk = directory.map(|directory| {
-            let now = Listing::of(directory);
-            let hash = ruleset::load(Some(directory)).ok().map(|set| set.hash);
+            let (now, found) = ruleset::load_listed(directory);
+            places = Places::read(&now);
+            let hash = found.ok().map(|set| set.hash);
             let same = hash.as_deref() == Some(&*set.hash);
             OnDisk {
                 differs: if same {
@@ -253,7 +253,7 @@ impl Serving {
             policies: set
                 .policies
                 .iter()
-                .map(|policy| shown(policy, directory))
+                .map(|policy| shown(policy, &places))
                 .collect(),
         };
         (serving, attempt, on_disk)
@@ -274,18 +274,18 @@ impl Serving {
     }
 }
 
-/// The folder as it is; the shipped policies never change.
-fn look(directory: Option<&Path>) -> Listing {
+/// The set, and what it was read from: of the shipped policies nothing.
+fn load(directory: Option<&Path>) -> (Listing, Result<PolicySet, PolicyErrors>) {
     match directory {
-        Some(directory) => Listing::of(directory),
-        None => Listing::Files(std::collections::BTreeMap::new()),
+        Some(directory) => ruleset::load_listed(directory),
+        None => (Listing::default(), ruleset::load(None)),
     }
 }
 
-fn shown(policy: &Policy, directory: Option<&Path>) -> ServingPolicy {
+fn shown(policy: &Policy, places: &Places) -> ServingPolicy {
     let name = policy.name.as_str();
     ServingPolicy {
-        mode_at: directory.and_then(|directory| ruleset::place_of_mode(directory, name)),
+        mode_at: places.of_mode(name),
         name: name.to_owned(),
         mode: policy.mode,
         owner: policy.owner.to_string(),

@@ -173,9 +173,7 @@ impl CountryCode {
             _ => None,
         }
     }
-}
 
-impl CountryCode {
     /// Its two letters, upper case.
     pub fn as_str(&self) -> &str {
         // Two ASCII letters by construction.

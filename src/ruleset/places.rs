@@ -3,43 +3,58 @@
 //! A look at the text and no more, for a sentence to a human: a file that is
 //! written so strangely that the line is not found is named without one.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use super::{Listing, read_source};
+use crate::policy::Source;
 
-use super::{files_of, read_source};
-
-/// `FILE:LINE` of the mode of a policy in a folder, or `FILE` where it has
-/// none written; `None` where no file holds that policy. The mode of its
-/// override is the one that counts. Reads the files.
-pub fn place_of_mode(directory: &Path, policy: &str) -> Option<String> {
-    let files = files_of(directory).ok()?;
-    let mut unwritten = None;
-    let mut written = None;
-    for source in files.iter().filter_map(|path| read_source(path).ok()) {
-        let names = |key| value_of(&source.text, key).is_some_and(|(_, name)| name == policy);
-        let overrides = names("override");
-        if !overrides && !names("policy") {
-            continue;
-        }
-        let line = value_of(&source.text, "mode").map(|(line, _)| line);
-        match line {
-            Some(line) if overrides => return Some(format!("{}:{line}", source.path)),
-            Some(line) => written = Some(format!("{}:{line}", source.path)),
-            // Of a policy that ships, its override is all there is to edit.
-            None => unwritten = Some(source.path),
-        }
-    }
-    written.or(unwritten)
+/// The texts that a set was read from, to be asked where something stands.
+#[derive(Debug, Default)]
+pub struct Places {
+    sources: Vec<Source>,
 }
 
-/// The policies that files of the folder define, and do not just override.
-/// Reads the files.
-pub fn defined(directory: &Path) -> BTreeSet<String> {
-    let files = files_of(directory).unwrap_or_default();
-    let sources = files.iter().filter_map(|path| read_source(path).ok());
-    sources
-        .filter_map(|source| Some(value_of(&source.text, "policy")?.1.to_owned()))
-        .collect()
+impl Places {
+    /// Reads the files, each once. Blocks.
+    pub fn read(listing: &Listing) -> Self {
+        Self {
+            sources: listing
+                .paths()
+                .filter_map(|path| read_source(path).ok())
+                .collect(),
+        }
+    }
+
+    /// `FILE:LINE` of the mode of a policy, or `FILE` where it has none
+    /// written; `None` where no file holds that policy. The mode of its
+    /// override is the one that counts.
+    pub fn of_mode(&self, policy: &str) -> Option<String> {
+        let mut unwritten = None;
+        let mut written = None;
+        for source in &self.sources {
+            let overrides = names(source, "override", policy);
+            if !overrides && !names(source, "policy", policy) {
+                continue;
+            }
+            let line = value_of(&source.text, "mode").map(|(line, _)| line);
+            match line {
+                Some(line) if overrides => return Some(format!("{}:{line}", source.path)),
+                Some(line) => written = Some(format!("{}:{line}", source.path)),
+                // Of a policy that ships, its override is all there is to edit.
+                None => unwritten = Some(source.path.clone()),
+            }
+        }
+        written.or(unwritten)
+    }
+
+    /// Whether a file defines that policy, and does not just override it.
+    pub fn define(&self, policy: &str) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| names(source, "policy", policy))
+    }
+}
+
+/// Whether the key of the document itself says that policy.
+fn names(source: &Source, key: &str, policy: &str) -> bool {
+    value_of(&source.text, key).is_some_and(|(_, name)| name == policy)
 }
 
 /// The line, from 1, and the plain value of a key of the document itself.
@@ -67,7 +82,10 @@ mod tests {
         )
         .unwrap();
         fs::write(path("b.yaml"), "policy: second\nsignals:\n  mode: 3\n").unwrap();
-        let place = |policy| place_of_mode(directory.path(), policy);
+        let place = |policy| {
+            let (listing, _) = crate::ruleset::load_listed(directory.path());
+            Places::read(&listing).of_mode(policy)
+        };
         let named = |name: &str| path(name).display().to_string();
         assert_eq!(place("first"), Some(format!("{}:3", named("a.yaml"))));
         assert_eq!(place("second"), Some(named("b.yaml")));

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::cli::output::{self, Format, escape};
 use crate::policy::{Policy, PolicyErrors, PolicySet, Problem, Source};
-use crate::ruleset;
+use crate::ruleset::{self, Places};
 use crate::story::{
     self, Coverage, CoverageReport, Extent, Failure, Missed, Part, Reached, Suite, Told,
 };
@@ -193,8 +193,8 @@ impl Tested {
         let shipped = ruleset::load(None).map(|set| set.policies);
         let mut included = shipped.unwrap_or_default();
         // A copy of a shipped policy is the folder's own.
-        let own = ruleset::defined(folder);
-        included.retain(|policy| !own.contains(policy.name.as_str()));
+        let places = Places::read(&ruleset::load_listed(folder).0);
+        included.retain(|policy| !places.define(policy.name.as_str()));
         Self {
             included,
             one_file: args.path.as_deref().is_some_and(Path::is_file),

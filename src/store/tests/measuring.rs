@@ -3,24 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Finding, Mode, PolicyVerdict, Truth};
+use crate::model::{Finding, Truth};
 use Effect::{Act, Ask, Shadow};
-
-/// The verdict of a policy that called for that.
-fn verdict(policy: &str, effect: Option<Effect>) -> PolicyVerdict {
-    PolicyVerdict {
-        policy: PolicyName::new(policy),
-        mode: Mode::Enforce,
-        window_start: at(-60),
-        window_end: at(0),
-        score: 90,
-        families: Vec::new(),
-        rung: None,
-        effect,
-        out_of_scope: false,
-        set_aside: Vec::new(),
-    }
-}
 
 /// A decision to ask about a user, by what each policy called for.
 fn called(user: &str, effects: &[(&str, Effect)]) -> Decided {

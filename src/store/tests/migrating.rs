@@ -160,18 +160,6 @@ async fn what_policies_called_for_before_it_was_counted_is_counted_from_the_deci
     let directory = tempfile::tempdir().unwrap();
     let mut connection = Connection::open(directory.path().join("evictd.db")).unwrap();
     schema::migrate_to(&mut connection, 4);
-    let verdict = |policy: &str, effect| crate::model::PolicyVerdict {
-        policy: PolicyName::new(policy),
-        mode: crate::model::Mode::Enforce,
-        window_start: at(0),
-        window_end: at(0),
-        score: 90,
-        families: Vec::new(),
-        rung: None,
-        effect,
-        out_of_scope: false,
-        set_aside: Vec::new(),
-    };
     let reason = GuardReason::StaleEvent;
     let decisions = [
         (

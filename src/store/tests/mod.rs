@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Admission, Effect, Evidence, Family, GuardReason, NetworkClass, Order, Place, PolicyName,
-    RecordId, Sighting, SignalName,
+    Admission, Effect, Evidence, Family, GuardReason, Mode, NetworkClass, Order, Place, PolicyName,
+    PolicyVerdict, RecordId, Sighting, SignalName,
 };
 use crate::model::{CaseStatus, DecisionId};
 use ActionKind::{ConfirmCompromised, RevokeSessions};
@@ -151,6 +151,22 @@ fn decided(user: &str, opened: &str, record: &str, orders: Vec<Order>) -> Decide
             admission: Admission::Admitted,
             policy_set: "0011".into(),
         },
+    }
+}
+
+/// The verdict of a policy that called for that.
+fn verdict(policy: &str, effect: Option<Effect>) -> PolicyVerdict {
+    PolicyVerdict {
+        policy: PolicyName::new(policy),
+        mode: Mode::Enforce,
+        window_start: at(-60),
+        window_end: at(0),
+        score: 90,
+        families: Vec::new(),
+        rung: None,
+        effect,
+        out_of_scope: false,
+        set_aside: Vec::new(),
     }
 }
 

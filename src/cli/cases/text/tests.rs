@@ -1,14 +1,14 @@
 //! What people read, at a fixed time.
 
+mod daemon;
+
 use super::*;
-use crate::console::control::About;
 use crate::model::{
     ActionId, ActionKind, CaseId, CaseStatus, CountryCode, Decision, DecisionId, DecisionView,
     Effect, Evidence, Family, FamilyScore, GuardReason, Intent, Mode, NetworkClass, Place,
     PolicyName, PolicyVerdict, Proof, ProofOutcome, RecordId, RungVerdict, SessionId, Sighting,
     Signal, SignalName, UserId, UserRef,
 };
-use crate::store::Pause;
 use ActionKind::{ConfirmCompromised, ResetPassword, RevokeSessions};
 
 /// What is printed, without its colours, and no blanks at the ends of lines.
@@ -403,23 +403,6 @@ fn two_rounds_in_one_case_are_both_shown_and_the_latest_counts() {
 }
 
 #[test]
-fn the_one_partition_in_trouble_is_seen_among_many() {
-    let partition = |n: u32| Partition {
-        hub: "insights".to_owned(),
-        partition: n.to_string(),
-        state: if n == 9 { "unauthorized" } else { "reading" }.to_owned(),
-        sequence: (n < 10).then_some(10_i64.pow(n)),
-        lag_seconds: if n == 9 { 4_211.04 } else { 0.31 },
-    };
-    let all: Vec<Partition> = (8..=10).map(partition).collect();
-    insta::assert_snapshot!(plain(|out| partitions(out, &all)), @r"
-    insights/8   reading       at message 100000000   lag    0.3 s
-    insights/9   unauthorized  at message 1000000000  lag 4211.0 s
-    insights/10  reading       at the start           lag    0.3 s
-    ");
-}
-
-#[test]
 fn a_protected_account_is_left_alone_and_the_guard_says_so() {
     let actions = vec![action(RevokeSessions, ActionState::Refused)];
     let view = whole(actions, Admission::Refused(GuardReason::ProtectedAccount));
@@ -483,65 +466,6 @@ fn what_was_judged_is_said_whatever_else_the_case_holds() {
     for (judgement, actions, expected) in table {
         assert_eq!(judged(judgement, actions), expected);
     }
-}
-
-#[test]
-fn status_of_a_daemon_at_work_and_of_one_in_trouble() {
-    let partition = |partition: &str, sequence| Partition {
-        hub: "insights".to_owned(),
-        partition: partition.to_owned(),
-        state: "reading".to_owned(),
-        sequence,
-        lag_seconds: 0.25,
-    };
-    let fine = Status {
-        about: About {
-            version: "1.2.3".to_owned(),
-            since: at(-5 * 3_600),
-            http: "127.0.0.1:9464".to_owned(),
-            policy_set: "3f9a01".to_owned(),
-            policies_stale: false,
-            partitions: vec![partition("0", Some(4_711)), partition("1", None)],
-            history: None,
-        },
-        ready: true,
-        unready: Vec::new(),
-        paused: None,
-        outbox: vec![("queued".to_owned(), 0)],
-        quarantined: 0,
-    };
-    let troubled = Status {
-        ready: false,
-        unready: vec!["Receivers: insights/0: \u{1b}[2Junauthorized".to_owned()],
-        paused: Some(Pause {
-            by: "kim".to_owned(),
-            since: at(0),
-        }),
-        outbox: vec![
-            ("awaiting_approval".to_owned(), 2),
-            ("queued".to_owned(), 0),
-            ("failed".to_owned(), 1),
-        ],
-        quarantined: 12,
-        ..fine.clone()
-    };
-    insta::assert_snapshot!(plain(|out| status(out, &fine, now())), @r"
-    evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
-    ready
-    insights/0  reading  at message 4711  lag 0.2 s
-    insights/1  reading  at the start     lag 0.2 s
-    outbox: empty
-    quarantine: empty
-    ");
-    insta::assert_snapshot!(plain(|out| status(out, &troubled, now())), @r"
-    evictd 1.2.3 up 5 h, policies 3f9a01, metrics at http://127.0.0.1:9464/metrics
-    not ready: Receivers: insights/0: \u{1b}[2Junauthorized
-    PAUSED by kim 38 min ago: nothing is done until `evictd resume`
-    insights/0  reading  at message 4711  lag 0.2 s
-    insights/1  reading  at the start     lag 0.2 s
-    outbox: 2 awaiting_approval, 1 failed
-    quarantine: 12 records; see `evictd quarantine list`
-    ");
 }
 
 #[test]
@@ -637,23 +561,4 @@ fn what_a_case_turned_out_to_be_is_shown_with_who_says_so() {
     assert!(shown.contains("Findings"), "{shown}");
     view.findings.clear();
     assert!(!plain(|out| case(out, &view, now())).contains("Findings"));
-}
-
-#[test]
-fn a_reload_says_what_serves_now() {
-    let mut fine = Reloaded {
-        hash: "0011".to_owned(),
-        changed: true,
-        policies: 5,
-        warnings: vec!["a.yaml:3:1: nobody raises it".to_owned()],
-    };
-    insta::assert_snapshot!(plain(|out| reloaded(out, &fine)), @r"
-    warning: a.yaml:3:1: nobody raises it
-
-    Set 0011 serves now: 5 policies.
-    The lists are being refreshed; `evictd intel show` says how old each is.
-    ");
-    fine.changed = false;
-    let same = plain(|out| reloaded(out, &fine));
-    assert!(same.contains("Set 0011 goes on serving"), "{same}");
 }
